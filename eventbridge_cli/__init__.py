@@ -1,0 +1,1 @@
+"""Bulk loader for Genesys Cloud interaction events that accounts for every record."""

@@ -1,0 +1,103 @@
+"""Everything that can end a run, split by what to do about it.
+
+EbingestError
+├── UsageError                2   the command line is wrong, or names a file that is not there
+├── ConfigurationError        3   a setting is missing or wrong
+│   ├── CredentialsError      3   the platform does not accept the id, the secret or the region
+│   └── EndpointError         3   the platform will not take events from this client at this address
+├── TooManyErrorsError        4   `--max-errors` was reached
+├── PendingError              5   a passing cause: run again and it resumes
+│   └── StorageError          5   the disk is full or a file cannot be written
+├── StateLockedError          6   another run holds the same state
+├── InterruptedRunError 130, 143  Ctrl-C, or asked to end by a signal
+└── AccountError             70   the account does not balance: a bug of ours
+
+A bad record is none of these: it is a `Rejection` in the stream.
+"""
+
+
+class EbingestError(Exception):
+    """The root. Every error has a code for machines, an exit code for scripts and a remedy for people."""
+
+    code = "error"
+    exit_code = 70
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}" if self.remedy else self.message
+
+
+class UsageError(EbingestError):
+    """The command line is wrong, or names a file that is not there."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class ConfigurationError(EbingestError):
+    """A setting is missing or wrong; nothing (more) was sent."""
+
+    code = "configuration"
+    exit_code = 3
+
+
+class CredentialsError(ConfigurationError):
+    """The platform does not accept the client id, the secret or the region."""
+
+    code = "credentials"
+
+
+class EndpointError(ConfigurationError):
+    """The platform will not take events from this client at this address."""
+
+    code = "endpoint"
+
+
+class TooManyErrorsError(EbingestError):
+    """More bad records than `--max-errors` allows."""
+
+    code = "too_many_errors"
+    exit_code = 4
+
+
+class PendingError(EbingestError):
+    """A passing cause stopped the run; running it again resumes."""
+
+    code = "pending"
+    exit_code = 5
+
+
+class StorageError(PendingError):
+    """The disk is full, or a file of the ledger cannot be written."""
+
+    code = "storage"
+
+
+class StateLockedError(EbingestError):
+    """Another run holds the same state or audit file."""
+
+    code = "state_locked"
+    exit_code = 6
+
+
+class InterruptedRunError(EbingestError):
+    """Ctrl-C, or asked to end by a signal. `exit_code` is 128 and the signal's number."""
+
+    code = "interrupted"
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(
+            "The run was interrupted.", "Nothing is lost: run the same command again, and it resumes."
+        )
+        self.exit_code = 128 + signal_number
+
+
+class AccountError(EbingestError):
+    """The account does not balance. Always a bug of the tool."""
+
+    code = "account"
+    exit_code = 70
