@@ -1,0 +1,1 @@
+"""Files in, chunks and rejections out. Synchronous, lazy, offline."""

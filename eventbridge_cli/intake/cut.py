@@ -1,0 +1,482 @@
+"""Cut a stream of bytes into records, whatever their layout: NDJSON, arrays, envelopes, pretty-printed JSON.
+
+The layout is told by content, value by value, so that files which were joined by `cat` are fine. Nothing here
+judges JSON: brackets and strings are followed only as far as it takes to find where a record ends, so that each
+record keeps its own bytes. One that has no end is cut off where the next one visibly begins.
+"""
+
+import re
+from collections.abc import Callable, Generator, Iterator
+
+from eventbridge_cli.flow import Origin, Problem, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.intake.sources import BLOCK, DAMAGED
+
+Record = RawRecord | Rejection
+
+_OBJECT, _END_OBJECT, _ARRAY, _END_ARRAY = b"{}[]"
+_QUOTE, _NEWLINE, _COMMA, _COLON, _RETURN = b'"\n,:\r'
+_OPENING = {_END_OBJECT: _OBJECT, _END_ARRAY: _ARRAY}
+
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+_ENVELOPE = re.compile(rb'\{[ \t\r\n]*+"events"[ \t\r\n]*+:[ \t\r\n]*+\[')
+_ENVELOPE_SO_FAR = re.compile(
+    rb'\{[ \t\r\n]*+(?:"(?:e(?:v(?:e(?:n(?:t(?:s(?:"[ \t\r\n]*+(?::[ \t\r\n]*+)?)?)?)?)?)?)?)?)?'
+)
+# Two values on a line, as in `}{`. Within a string it is a false alarm, which costs no more than a closer look.
+_GLUED = re.compile(rb"\}[ \t]*+[\[{]")
+_REST_IS_CLEAN = re.compile(rb"[ \t\r]*+(?:[\n\[{]|$)")
+# All up to the next bracket or line break, whole strings included; and the rest of a string.
+_OUTSIDE = re.compile(rb'(?:[^"{}\[\]\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
+_INSIDE = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
+_SCALAR = re.compile(rb'[^,\[\]{" \t\r\n]*+')
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+class _Held:
+    """The bytes of one record as they come in, let go once they are more than `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, part: bytes) -> None:
+        self.size += len(part)
+        if self.size > self._limit:
+            self._parts.clear()
+        else:
+            self._parts.append(part)
+
+    @property
+    def data(self) -> bytes | None:
+        return b"".join(self._parts) if self.size <= self._limit else None
+
+
+class _Brackets:
+    """The open brackets of a value. Past `limit` they are only counted: such a record is too deep anyway."""
+
+    def __init__(self, first: int, limit: int) -> None:
+        self._open = bytearray((first,))
+        self._limit = limit
+        self._beyond = 0
+
+    def __len__(self) -> int:
+        return len(self._open) + self._beyond
+
+    @property
+    def inner(self) -> int:
+        return self._open[-1]
+
+    def push(self, bracket: int) -> None:
+        if len(self._open) < self._limit:
+            self._open.append(bracket)
+        else:
+            self._beyond += 1
+
+    def close(self, bracket: int) -> bool:
+        """Close the innermost bracket of this kind and all within it. False if none is open."""
+        if self._beyond:
+            self._beyond -= 1
+            return True
+        at = self._open.rfind(bracket)
+        del self._open[max(at, 0) if at >= 0 else len(self._open) :]
+        return at >= 0
+
+
+class Cutter:
+    """Cuts the blocks of one source into records.
+
+    Args:
+        name: what the source is called in origins.
+        read_block: reads at most so many bytes; an empty answer is the end.
+        limit: the size in bytes over which a record is not held but rejected.
+    """
+
+    def __init__(self, name: str, read_block: Callable[[int], bytes], limit: int) -> None:
+        self._name = name
+        self._read_block = read_block
+        self._limit = limit
+        self._buffer = b""
+        self._position = 0
+        self._base = 0  # how many bytes of the source came before the buffer
+        self._line = 1
+        self._line_start = 0  # where, in the source, the line begins
+        self._careful_until = 0  # up to there, in the buffer, lines are looked at one by one
+        self._lines_seen = False  # a record stood on a line of its own: taken for NDJSON from then on
+        self._held: _Held | None = None  # the record that is being taken, and where its next bytes begin
+        self._mark = 0
+        self._ended = False
+        self._damage: Exception | None = None
+
+    def records(self) -> Iterator[Record]:
+        """All records of the source. Lazy: reads no more than it needs for the next one."""
+        while len(self._buffer) < len(_UTF8_BOM) and self._fill():
+            pass
+        if self._buffer.startswith(_UTF16_BOMS):
+            yield self._not_utf8()
+            return
+        if self._buffer.startswith(_UTF8_BOM):
+            self._position = self._line_start = len(_UTF8_BOM)
+        while self._skip_space():
+            if self._position >= self._careful_until:
+                yield from self._plain_lines()
+            else:
+                yield from self._next_value()
+        if self._damage:
+            yield unreadable(self._here(), self._damage, None)
+
+    # Layouts
+
+    def _plain_lines(self) -> Iterator[Record]:
+        """The fast way through NDJSON: all whole lines in the buffer, up to one that wants a closer look."""
+        start, end = self._position, self._buffer.rfind(b"\n", self._position)
+        self._careful_until = max(end, start) + 1
+        region = self._buffer[start : max(end, start)]
+        lines = region.split(b"\n")
+        if (
+            not region
+            or b'"events"' in region
+            or _GLUED.search(region)
+            or (len(region) > self._limit and max(map(len, lines)) > self._limit)
+        ):
+            return
+        name, number, column = self._name, self._line, self._column()
+        taken = 0
+        for line in lines:
+            if line.startswith(b"{") and line.endswith((b"}", b"}\r")):
+                self._lines_seen = True
+                yield RawRecord(
+                    Origin(name, number, column), line if line[-1] != _RETURN else line[:-1]
+                )
+            elif line not in {b"", b"\r"}:
+                break
+            number += 1
+            column = 1
+            taken += len(line) + 1
+        self._advance(start + taken)
+
+    def _next_value(self) -> Iterator[Record]:
+        first = self._buffer[self._position]
+        if first == _ARRAY and self._is_array_of_events():
+            self._position += 1
+            yield from self._items()
+        elif first == _OBJECT and (length := self._envelope_length()):
+            self._advance(self._position + length)
+            if (yield from self._items()):
+                yield from self._rest_of_envelope()
+        elif first == _OBJECT:
+            yield self._value(None)
+        else:
+            yield self._line_as_it_is()
+
+    def _is_array_of_events(self) -> bool:
+        """Whether the `[` here opens a list of records; among lines of NDJSON, `[1, 2]` is one (bad) record."""
+        if not self._lines_seen:
+            return True
+        while True:
+            end = _match(_SPACE, self._buffer, self._position + 1)
+            if end < len(self._buffer):
+                return self._buffer[end] in (_OBJECT, _END_ARRAY)
+            if not self._fill():
+                return False
+
+    def _envelope_length(self) -> int:
+        """How long the `{"events": [` here is; 0 if there is none."""
+        while True:
+            if match := _ENVELOPE.match(self._buffer, self._position):
+                return match.end() - self._position
+            if not _ENVELOPE_SO_FAR.fullmatch(self._buffer, self._position) or not self._fill():
+                return 0
+
+    def _items(self) -> Generator[Record, None, bool]:
+        """The items of an array whose `[` has been taken. Returns whether the array was closed."""
+        index = 0
+        wants_value, after_comma, mended = True, False, False
+        while self._skip_space():
+            byte = self._buffer[self._position]
+            if byte == _END_ARRAY:
+                if after_comma and not mended:
+                    yield self._misplaced("a comma before the closing bracket")
+                self._position += 1
+                return True
+            if byte == _COMMA:
+                if wants_value and not mended:
+                    yield self._misplaced("a comma where a value belongs")
+                self._position += 1
+                wants_value, after_comma, mended = True, True, False
+                continue
+            if not wants_value and not mended:
+                yield self._misplaced("no comma between two values")
+            yield self._value(index)
+            index += 1
+            wants_value, after_comma, mended = False, False, not self._closed
+        if not self._damage and (wants_value or not mended):
+            yield self._misplaced("the end of the file inside an array")
+        return False
+
+    def _rest_of_envelope(self) -> Iterator[Record]:
+        """Pass over what follows the array of `{"events": [...]`, up to the closing brace."""
+        self._held = _Held(0)
+        self._mark = self._position
+        self._follow(_Brackets(_OBJECT, self._limit), in_array=True)
+        self._held = None
+        if not self._closed and not self._damage:
+            yield self._misplaced("the end of the file inside an object")
+
+    # Values
+
+    def _value(self, index: int | None) -> Record:
+        """The value at the position. An object or array ends with its closing bracket, or where it must."""
+        origin, held = self._here(index), _Held(self._limit)
+        self._held, self._mark = held, self._position
+        byte = self._buffer[self._position]
+        self._closed = True
+        if byte in (_OBJECT, _ARRAY):
+            self._position += 1
+            self._follow(_Brackets(byte, self._limit), in_array=index is not None)
+            if index is None and self._closed:
+                self._take_rest_of_line()
+        elif byte == _QUOTE:
+            self._position += 1
+            self._closed = self._string()
+        else:
+            self._scalar()
+        self._flush()
+        self._held = None
+        return self._record(origin, held)
+
+    def _follow(self, brackets: _Brackets, *, in_array: bool) -> None:
+        """Move past the bracket that closes the outermost of `brackets`. Sets `_closed` to whether it is there."""
+        lines, indent = 0, self._column() - 2
+        last = brackets.inner
+        self._closed = False
+        while len(brackets):
+            start = self._position
+            self._position = _match(_OUTSIDE, self._buffer, start)
+            if self._position == len(self._buffer):
+                last = _last_of(self._buffer[start:], last)
+                if self._fill():
+                    continue
+                return
+            byte = self._buffer[self._position]
+            if byte == _NEWLINE:
+                last = _last_of(self._buffer[start : self._position], last)
+                first = lines == 0 and not (len(brackets) == 1 and last == _OBJECT)
+                lines += 1
+                self._flush()
+                space = self._take_line_break()
+                if self._is_restart(brackets.inner, last, in_array=in_array, first=first):
+                    return
+                self._hold(space)
+            elif byte == _QUOTE:
+                self._position += 1
+                if not self._string():
+                    if lines or in_array:
+                        self._skip_broken(indent)
+                    return
+                last = byte
+            elif byte in (_OBJECT, _ARRAY):
+                self._position += 1
+                brackets.push(byte)
+                last = byte
+            else:
+                if not brackets.close(_OPENING[byte]) and in_array:
+                    return
+                self._position += 1
+                last = byte
+        self._closed = True
+        self._lines_seen = self._lines_seen or (lines == 0 and not in_array)
+
+    def _is_restart(self, inner: int, last: int, *, in_array: bool, first: bool) -> bool:
+        """Whether the line that begins here can't go on with the value before it, so that that one is broken.
+
+        `inner` is the innermost open bracket, `last` the byte before the line break. `first` marks the break
+        after a first line that holds more than a bracket: one record a line, or pretty-printed?
+        """
+        if self._position == len(self._buffer):
+            return False
+        byte, column = self._buffer[self._position], self._column()
+        if first and not in_array:
+            return self._lines_seen or (column == 1 and byte not in (_QUOTE, _END_OBJECT, _END_ARRAY))
+        opens_within_object = byte == _OBJECT and inner == _OBJECT and last != _COLON
+        return opens_within_object and (in_array or column == 1)
+
+    def _skip_broken(self, indent: int) -> None:
+        """After a string without an end: take lines until one that stands no deeper opens or closes something."""
+        while self._position < len(self._buffer) or self._fill():
+            self._flush()
+            space = self._take_line_break()
+            if self._position < len(self._buffer) and self._column() - 1 <= indent:
+                byte = self._buffer[self._position]
+                if byte == _END_OBJECT and self._column() - 1 == indent:
+                    self._hold(space)
+                    self._position += 1
+                    return
+                if byte in (_OBJECT, _ARRAY, _END_OBJECT, _END_ARRAY):
+                    return
+            self._hold(space)
+            self._to_end_of_line()
+
+    def _string(self) -> bool:
+        """Move past the end of a string. False if the line ends first."""
+        while True:
+            self._position = _match(_INSIDE, self._buffer, self._position)
+            if len(self._buffer) - self._position < len(b"\\n"):
+                if self._position < len(self._buffer) and self._buffer[self._position] == _QUOTE:
+                    self._position += 1
+                    return True
+                if not self._fill():
+                    self._position = len(self._buffer)
+                    return False
+                continue
+            byte = self._buffer[self._position]
+            self._position += byte != _NEWLINE
+            return byte == _QUOTE
+
+    def _scalar(self) -> None:
+        while True:
+            self._position = _match(_SCALAR, self._buffer, self._position)
+            if self._position < len(self._buffer) or not self._fill():
+                return
+
+    def _take_rest_of_line(self) -> None:
+        """What stands behind a value on its line belongs to it, and spoils it, unless it is another value."""
+        while True:
+            match = _REST_IS_CLEAN.match(self._buffer, self._position)
+            if match is None:
+                self._to_end_of_line()
+                return
+            if match.end() < len(self._buffer) or not self._fill():
+                return
+
+    def _line_as_it_is(self) -> Record:
+        origin, held = self._here(), _Held(self._limit)
+        self._held, self._mark = held, self._position
+        self._to_end_of_line()
+        self._flush()
+        self._held = None
+        self._lines_seen = True
+        return self._record(origin, held)
+
+    # The buffer
+
+    def _fill(self) -> bool:
+        """Read on, dropping what lies before the position. False at the end of the source."""
+        if self._ended:
+            return False
+        if self._held is not None:
+            self._flush()
+            self._mark = 0
+        try:
+            block = self._read_block(max(BLOCK, len(self._buffer) - self._position))
+        except DAMAGED as error:
+            self._damage = error
+            block = b""
+        self._ended = not block
+        self._base += self._position
+        self._buffer = self._buffer[self._position :] + block
+        self._careful_until -= self._position
+        self._position = 0
+        return not self._ended
+
+    def _flush(self) -> None:
+        if self._held is not None:
+            self._held.add(self._buffer[self._mark : self._position])
+            self._mark = self._position
+
+    def _hold(self, part: bytes) -> None:
+        if self._held is not None:
+            self._held.add(part)
+            self._mark = self._position
+
+    def _advance(self, end: int) -> None:
+        """Move to `end`, minding the lines on the way."""
+        newlines = self._buffer.count(b"\n", self._position, end)
+        if newlines:
+            self._line += newlines
+            self._line_start = self._base + self._buffer.rfind(b"\n", self._position, end) + 1
+        self._position = end
+
+    def _skip_space(self) -> bool:
+        """Move to the next byte that is no white space. False if there is none."""
+        while True:
+            self._advance(_match(_SPACE, self._buffer, self._position))
+            if self._position < len(self._buffer):
+                return True
+            if not self._fill():
+                return False
+
+    def _take_line_break(self) -> bytes:
+        """Move over white space, and give it; it belongs to no record yet."""
+        held, self._held = self._held, None
+        parts = []
+        while True:
+            start = self._position
+            self._advance(_match(_SPACE, self._buffer, start))
+            parts.append(self._buffer[start : self._position])
+            if self._position < len(self._buffer) or not self._fill():
+                break
+        self._held, self._mark = held, self._position
+        return b"".join(parts)
+
+    def _to_end_of_line(self) -> None:
+        while True:
+            end = self._buffer.find(b"\n", self._position)
+            self._position = end if end >= 0 else len(self._buffer)
+            if end >= 0 or not self._fill():
+                return
+
+    def _column(self) -> int:
+        return self._base + self._position - self._line_start + 1
+
+    def _here(self, index: int | None = None) -> Origin:
+        return Origin(self._name, self._line, self._column(), index)
+
+    # Outcomes
+
+    def _record(self, origin: Origin, held: _Held) -> Record:
+        data = held.data
+        if self._damage and not self._closed:
+            damage, self._damage = self._damage, None
+            return unreadable(origin, damage, data)
+        if data is not None:
+            return RawRecord(origin, data.rstrip(b" \t\r\n"))
+        problem = Problem(
+            "record",
+            "",
+            f"a record of {held.size:,} bytes",
+            f"at most {self._limit:,}",
+            "raise --max-record-bytes if it is really one event",
+        )
+        return Rejection(origin, Stage.READ, Reason.OVERSIZED, (problem,), None)
+
+    def _misplaced(self, found: str) -> Rejection:
+        problem = Problem("array", "", found, "values with commas between them", "mend the file at this place")
+        return Rejection(self._here(), Stage.READ, Reason.INVALID_JSON, (problem,), None)
+
+    def _not_utf8(self) -> Rejection:
+        problem = Problem(
+            "utf16", "", "a file in UTF-16", "UTF-8", "convert it, for example with iconv -f UTF-16 -t UTF-8"
+        )
+        return Rejection(self._here(), Stage.READ, Reason.INVALID_ENCODING, (problem,), None)
+
+
+def unreadable(origin: Origin, error: Exception, data: bytes | None) -> Rejection:
+    """The rejection of a source that breaks off at `origin`; `data` is the half record that stood there."""
+    what = str(error).rstrip(".") or type(error).__name__
+    remedy = "what came before was taken; get a whole copy of the file and run again"
+    problem = Problem("truncated", "", f"an unreadable rest ({what})", "", remedy)
+    return Rejection(origin, Stage.READ, Reason.UNREADABLE, (problem,), data)
+
+
+def _match(pattern: "re.Pattern[bytes]", buffer: bytes, start: int) -> int:
+    """Where the match of `pattern` at `start` ends; the pattern matches nothing, too."""
+    match = pattern.match(buffer, start)
+    assert match  # noqa: S101
+    return match.end()
+
+
+def _last_of(text: bytes, otherwise: int) -> int:
+    text = text.rstrip(b" \t\r")
+    return text[-1] if text else otherwise

@@ -1,0 +1,196 @@
+"""Tell copies from events: within the run by a 128-bit digest of the key, and against what was delivered before."""
+
+import heapq
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import islice
+
+from pydantic_core import from_json
+
+from eventbridge_cli.errors import UsageError
+from eventbridge_cli.flow import (
+    DeliveredKeys,
+    Duplicate,
+    Event,
+    Origin,
+    Problem,
+    Reason,
+    Rejection,
+    Stage,
+)
+from eventbridge_cli.schema import EventBridgeEvent, RoutingMetadata, parse_event_time
+
+DEFAULT_KEY = ("interactionId", "eventType", "eventTime")
+_LOOK_UP = 500  # events that are looked up among the delivered at once
+_FREE_FORM = "attributes"
+
+
+class Key:
+    """What makes two events copies of each other: the values at some field paths.
+
+    Args:
+        paths: field paths with dots, as in `attributes.call.id`.
+
+    Raises:
+        UsageError: a path that no event can have.
+    """
+
+    def __init__(self, paths: Sequence[str] = DEFAULT_KEY) -> None:
+        for path in paths:
+            _check_path(path)
+        self.paths = tuple(paths)
+        self._split = [path.split(".") for path in paths]
+        self._is_default = self.paths == DEFAULT_KEY
+        # Keys made of other fields must never meet in the store of delivered keys.
+        self._salt = blake2b(",".join(paths).encode(), digest_size=16).digest()
+
+    def digest(self, event: Event) -> bytes:
+        """The 16-byte digest of the event's key.
+
+        Raises:
+            KeyError: the event lacks the path that the error names.
+        """
+        if self._is_default:
+            parts = [event.interaction_id, event.event_type, event.event_time]
+        else:
+            value = from_json(event.body)
+            parts = [_text_at(value, path) for path in self._split]
+        text = "".join([f"{len(part)}:{part}" for part in parts])
+        return blake2b(text.encode(), digest_size=16, person=self._salt).digest()
+
+
+def _check_path(path: str) -> None:
+    first, _, rest = path.partition(".")
+    known = set(EventBridgeEvent.model_fields)
+    below = set(RoutingMetadata.model_fields)
+    if first not in known or (first == "routingMetadata" and rest and rest not in below):
+        raise UsageError(
+            f"--key: events have no field {path}.",
+            f"The fields are {', '.join(EventBridgeEvent.model_fields)}; "
+            f"routingMetadata has {', '.join(RoutingMetadata.model_fields)}; "
+            "below attributes any path goes, as in attributes.call.id.",
+        )
+    if rest and first not in {_FREE_FORM, "routingMetadata"}:
+        raise UsageError(f"--key: {first} is no object, so {path} can't be there.", f"Use {first}.")
+
+
+def _text_at(value: object, path: list[str]) -> str:
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            raise KeyError(".".join(path))
+        value = value[part]
+    return "s" + value if isinstance(value, str) else "j" + _canonical(value)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def content_digest(body: bytes) -> int:
+    """A number that is the same for the same content, however it is spaced or its fields are ordered."""
+    return hash(_canonical(from_json(body)))
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The first event with a key: where it stood, and what it held."""
+
+    origin: Origin
+    content: int
+    seconds: float
+
+
+class DeduplicationCache:
+    """The keys of this run. Exact and unbounded by default; `window` and `size` bound it.
+
+    Args:
+        window: forget a key once the newest event time is more than so many seconds past its own.
+        size: remember the last so many keys.
+    """
+
+    def __init__(self, *, window: float | None = None, size: int | None = None) -> None:
+        self._window = window
+        self._size = size
+        self._firsts: dict[bytes, _First] = {}
+        self._order: deque[bytes] = deque()
+        self._by_time: list[tuple[float, bytes]] = []
+        self._newest = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._firsts)
+
+    def first(self, key: bytes, event: Event, content: int) -> _First | None:
+        """The first event with this key, if it is remembered; otherwise `event` becomes it."""
+        seconds = 0.0
+        if self._window is not None:
+            seconds = parse_event_time(event.event_time).timestamp()
+            self._forget_before(seconds)
+        first = self._firsts.get(key)
+        if first is not None and (self._window is None or abs(seconds - first.seconds) <= self._window):
+            return first
+        if first is None:
+            self._make_room()
+            if self._size is not None:
+                self._order.append(key)
+        self._firsts[key] = _First(event.origin, content, seconds)
+        if self._window is not None:
+            heapq.heappush(self._by_time, (seconds, key))
+        return None
+
+    def _forget_before(self, seconds: float) -> None:
+        assert self._window is not None  # noqa: S101
+        self._newest = max(self._newest, seconds)
+        while self._by_time and self._by_time[0][0] < self._newest - self._window:
+            then, key = heapq.heappop(self._by_time)
+            first = self._firsts.get(key)
+            if first is not None and first.seconds == then:
+                del self._firsts[key]
+
+    def _make_room(self) -> None:
+        while self._size is not None and len(self._firsts) >= self._size:
+            self._firsts.pop(self._order.popleft(), None)
+
+
+def dedupe(
+    items: Iterator[Event | Rejection], key: Key, cache: DeduplicationCache
+) -> Iterator[Event | Rejection | Duplicate]:
+    """Give each event its key and turn copies into duplicates. An event without the key becomes a rejection."""
+    for item in items:
+        if isinstance(item, Rejection):
+            yield item
+            continue
+        try:
+            digest = key.digest(item)
+        except KeyError as missing:
+            yield _without_key(item, str(missing.args[0]))
+            continue
+        event = replace(item, key=digest)
+        content = content_digest(event.body)
+        first = cache.first(digest, event, content)
+        if first is None:
+            yield event
+        else:
+            yield Duplicate(event, first.origin, conflict=first.content != content)
+
+
+def _without_key(event: Event, path: str) -> Rejection:
+    remedy = "add the field, or choose another --key"
+    problem = Problem("missing_key", path, "nothing", "a value: it is part of --key", remedy)
+    return Rejection(event.origin, Stage.DEDUPE, Reason.MISSING_KEY, (problem,), event.raw)
+
+
+def skip_delivered(
+    items: Iterator[Event | Rejection | Duplicate], delivered: DeliveredKeys
+) -> Iterator[Event | Rejection | Duplicate]:
+    """Turn events that an earlier run delivered into duplicates."""
+    while batch := list(islice(items, _LOOK_UP)):
+        runs = delivered.find([item.key for item in batch if isinstance(item, Event)])
+        for item in batch:
+            run = runs.get(item.key) if isinstance(item, Event) else None
+            if isinstance(item, Event) and run is not None:
+                yield Duplicate(item, run)
+            else:
+                yield item

@@ -1,0 +1,167 @@
+"""From what the user names (files, folders, globs, `-`) to streams of plain bytes."""
+
+import bz2
+import glob
+import gzip
+import lzma
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import BufferedReader, RawIOBase
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from eventbridge_cli.errors import UsageError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+BLOCK = 256 * 1024
+"""Bytes read at a time: large enough to make calls rare, small enough to keep memory flat."""
+
+STDIN = "-"
+ENDINGS = (".ndjson", ".jsonl", ".json")
+"""What a file in a folder must be called to be taken; a compressed one adds its own ending."""
+
+_COMPRESSED_ENDINGS = ("", ".gz", ".bz2", ".xz", ".zst")
+_MAGIC: tuple[tuple[bytes, Callable[[BufferedReader], IO[bytes]]], ...] = (
+    (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream)),
+    (b"BZh", lambda stream: bz2.BZ2File(stream)),
+    (b"\xfd7zXZ\x00", lambda stream: lzma.LZMAFile(stream)),
+    (b"\x28\xb5\x2f\xfd", lambda stream: cast("IO[bytes]", zstd.ZstdFile(stream))),
+)
+
+DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+"""What reading a damaged file or a failing disk raises."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """How far reading has come, in bytes on disk. `total` is None where a source has no size (a pipe)."""
+
+    total: int | None = None
+    read: int = 0
+
+
+class _Metered(RawIOBase):
+    """A raw stream that counts what is read from it. It leaves closing to whoever opened the stream."""
+
+    def __init__(self, raw: RawIOBase, meter: Meter) -> None:
+        self._raw = raw
+        self._meter = meter
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        count = self._raw.readinto(buffer)
+        self._meter.read += count or 0
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file, or standard input (`path` is None)."""
+
+    name: str
+    path: Path | None
+
+
+def resolve(inputs: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list[Source]:
+    """Find what `inputs` name, in their order; a folder's files are sorted by path.
+
+    `leave_out` are files that this run writes itself: a folder or glob passes over them.
+
+    Raises:
+        UsageError: something is not there, or cannot be read as a file, or is written by this very run.
+    """
+    own = {path.resolve() for path in leave_out}
+    sources: list[Source] = []
+    for text in inputs or [STDIN]:
+        if text == STDIN:
+            sources.append(Source("<stdin>", None))
+            continue
+        path = Path(text)
+        if path.is_dir():
+            found = [item for item in _files_below(path) if item.resolve() not in own]
+            if not found:
+                raise UsageError(
+                    f"There is no event file in the folder {text}.",
+                    f"A folder's files are taken if they end in {', '.join(ENDINGS)}, or those with "
+                    ".gz, .bz2, .xz or .zst behind them. Name the file itself to read any other.",
+                )
+        elif path.exists():
+            if path.resolve() in own:
+                raise UsageError(
+                    f"{text} is an input and is written by this run as well.",
+                    "Give the output another name.",
+                )
+            found = [path]
+        else:
+            matches = (Path(match) for match in sorted(glob.glob(text, recursive=True)))  # noqa: PTH207
+            found = [match for match in matches if not match.is_dir() and match.resolve() not in own]
+            if not found:
+                raise UsageError(f"There is no file {text}.", "Check the name and the folder you are in.")
+        sources += [Source(str(item), item) for item in found]
+    for source in sources:
+        _check_readable(source)
+    return sources
+
+
+def _files_below(folder: Path) -> list[Path]:
+    endings = tuple(ending + packed for ending in ENDINGS for packed in _COMPRESSED_ENDINGS)
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name.endswith(endings) and not path.name.startswith(".")
+    )
+
+
+def _check_readable(source: Source) -> None:
+    if source.path is None or not source.path.is_file():
+        return
+    try:
+        source.path.open("rb").close()
+    except OSError as error:
+        raise UsageError(
+            f"{source.name} cannot be read: {error.strerror}.", "Check the file's permissions."
+        ) from error
+
+
+def size_of(sources: Sequence[Source]) -> int | None:
+    """Bytes on disk of all sources together, or None if one of them is a stream."""
+    total = 0
+    for source in sources:
+        status = source.path.stat() if source.path else None
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return None
+        total += status.st_size
+    return total
+
+
+@contextmanager
+def open_source(source: Source, meter: Meter) -> Iterator[Callable[[int], bytes]]:
+    """Open a source and undo its compression, told by its first bytes.
+
+    Gives a function that reads at most so many bytes, and fewer whenever fewer are there by now; an empty answer
+    is the end. Memory stays flat whatever the compression ratio.
+    """
+    with ExitStack() as opened:
+        raw = (
+            sys.stdin.buffer.raw
+            if source.path is None
+            else opened.enter_context(source.path.open("rb", buffering=0))
+        )
+        buffered = BufferedReader(_Metered(cast("RawIOBase", raw), meter), BLOCK)
+        start = buffered.peek(8)
+        unpack = next((opener for magic, opener in _MAGIC if start.startswith(magic)), None)
+        stream = cast("BufferedReader", unpack(buffered)) if unpack else buffered
+        yield stream.read1

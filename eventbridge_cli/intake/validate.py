@@ -1,0 +1,210 @@
+"""Records in, events out; a record that breaks JSON or the schema becomes a rejection that explains itself."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import ErrorDetails, ValidationError, from_json
+
+from eventbridge_cli.flow import Event, Problem, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.schema import bulk_validator
+
+if TYPE_CHECKING:
+    from pydantic_core import SchemaValidator
+
+_LINE_BREAK = re.compile(rb"[ \t\r\n]*[\r\n][ \t\r\n]*")
+_PARSER_ERROR = re.compile(r"(?P<what>.*) at line (?P<line>\d+) column (?P<column>\d+)", re.DOTALL)
+_UNICODE_ERROR = "invalid unicode code point"
+_FOUND_LENGTH = 40
+
+_FIELDS = {
+    "eventType": ("a string that is not empty", "say what happened, as in conversation.answered"),
+    "eventTime": ("an RFC 3339 date-time, as in 2026-03-02T09:15:03.123Z", "write the time so"),
+    "interactionId": ("a string that is not empty", "give the id of the interaction"),
+    "routingMetadata": (
+        "an object with queueId, skill and actionType",
+        "give the queue, the skill and the action",
+    ),
+    "routingMetadata.queueId": ("a string", "give the queue's id in quotes"),
+    "routingMetadata.skill": ("a string", "give the skill's name in quotes"),
+    "routingMetadata.actionType": (
+        "ANSWER, TRANSFER, DISCONNECT, QUEUE or REQUEUE",
+        "use one of these, in capitals",
+    ),
+    "attributes": ("an object", "put the attributes in braces, or leave the field out"),
+    "schemaVersion": ("an integer from 1 to 3", "write the version as a bare number"),
+}
+_CODES = {
+    "missing": "missing_field",
+    "string_too_short": "empty_string",
+    "literal_error": "not_allowed",
+    "greater_than_equal": "out_of_range",
+    "less_than_equal": "out_of_range",
+    "extra_forbidden": "unknown_field",
+    "bad_time": "bad_time",
+    "no_offset": "no_offset",
+}
+
+
+def validate(items: Iterator[RawRecord | Rejection], *, strict: bool = False) -> Iterator[Event | Rejection]:
+    """Check records against RFC 8259 and the wire schema.
+
+    Args:
+        items: what was read; rejections pass through.
+        strict: take RFC 3339 times alone, and reject fields that the schema does not have. Otherwise such
+            fields are left out of the event's body and named in `Event.dropped`.
+    """
+    validator = bulk_validator(strict=strict)
+    check = validator.validate_json
+    for item in items:
+        if isinstance(item, Rejection):
+            yield item
+            continue
+        data = item.data
+        try:
+            fields = check(data)
+        except ValidationError as error:
+            yield _explain(item, error, validator, strict=strict)
+            continue
+        # pydantic's parser takes NaN and Infinity for numbers; RFC 8259 does not.
+        if (b"NaN" in data or b"Infinity" in data) and (problem := _json_problem(item)):
+            yield _rejection(item, *problem)
+            continue
+        yield _event(item, data, fields)
+
+
+def _event(record: RawRecord, text: bytes, fields: dict[str, Any], dropped: tuple[str, ...] = ()) -> Event:
+    return Event(
+        record.origin,
+        record.data,
+        one_line(text),
+        fields["interactionId"],
+        fields["eventType"],
+        fields["eventTime"],
+        dropped,
+    )
+
+
+def one_line(data: bytes) -> bytes:
+    """Valid JSON without line breaks. They can't stand in a string, so that no value changes."""
+    return _LINE_BREAK.sub(b"", data) if b"\n" in data or b"\r" in data else data
+
+
+def _explain(
+    record: RawRecord, error: ValidationError, validator: "SchemaValidator", *, strict: bool
+) -> Event | Rejection:
+    """All that is wrong with a record; or the event, if it merely has fields too many and that is allowed."""
+    if problem := _json_problem(record):
+        return _rejection(record, *problem)
+    details = error.errors(include_url=False)
+    unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
+    if len(unknown) == len(details) and not strict:
+        paths = [tuple(str(part) for part in detail["loc"]) for detail in unknown]
+        text = without_members(record.data.decode(), set(paths)).encode()
+        fields = validator.validate_json(text)
+        return _event(record, text, fields, tuple(".".join(path) for path in paths))
+    counted = details if strict else [detail for detail in details if detail not in unknown]
+    return _rejection(record, Reason.SCHEMA_VIOLATION, *(_schema_problem(detail) for detail in counted))
+
+
+def _rejection(record: RawRecord, reason: Reason, *problems: Problem) -> Rejection:
+    return Rejection(record.origin, Stage.VALIDATE, reason, problems, record.data)
+
+
+def _json_problem(record: RawRecord) -> tuple[Reason, Problem] | None:
+    """What is wrong with a record as JSON (RFC 8259, UTF-8), with its line and column; None if nothing is."""
+    try:
+        from_json(record.data, allow_inf_nan=False, cache_strings="none")
+    except ValueError as error:
+        match = _PARSER_ERROR.fullmatch(str(error))
+        what = match["what"] if match else str(error)
+        line, column = (int(match["line"]), int(match["column"])) if match else (1, 1)
+        place = _place(record, line, column)
+        if what == _UNICODE_ERROR:
+            problem = Problem("utf8", "", f"a byte that is no UTF-8 {place}", "", "save the file as UTF-8")
+            return Reason.INVALID_ENCODING, problem
+        remedy = "mend the line, or leave it out" if record.origin.index is None else "mend the item"
+        return Reason.INVALID_JSON, Problem("syntax", "", f"text that is not JSON ({what}) {place}", "", remedy)
+    return None
+
+
+def _place(record: RawRecord, line: int, column: int) -> str:
+    """A place in the record as a place in its file. The parser counts columns in bytes, people in characters."""
+    before = record.data.split(b"\n")[line - 1][: max(column - 1, 0)]
+    characters = len(before.decode(errors="replace")) + 1
+    if line == 1:
+        characters += record.origin.column - 1
+    return f"at line {record.origin.line + line - 1} column {characters}"
+
+
+def _schema_problem(detail: ErrorDetails) -> Problem:
+    path = ".".join(str(part) for part in detail["loc"])
+    code = _CODES.get(detail["type"], "wrong_type")
+    if not path:
+        return Problem(
+            "not_an_object", "", _kind(detail["input"]), "an object", "put the event's fields in braces"
+        )
+    if code == "unknown_field":
+        remedy = "leave it out, or run without --strict to have it left out"
+        return Problem(code, path, "a field that the schema does not have", "", remedy)
+    allowed, remedy = _FIELDS[path]
+    if code == "no_offset":
+        remedy = "add the offset, as in Z or +01:00"
+    found = "nothing" if code == "missing_field" else _found(path, detail["input"])
+    return Problem(code, path, found, allowed, remedy)
+
+
+def _found(path: str, value: object) -> str:
+    """A value as its author wrote it, shortened. Never a value of `attributes`: those are customer data."""
+    if path == "attributes" or not isinstance(value, str | int | float | None):
+        return _kind(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _FOUND_LENGTH else text[: _FOUND_LENGTH - 1] + "…"
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
+_SKIP_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+def without_members(text: str, paths: set[tuple[str, ...]], path: tuple[str, ...] = ()) -> str:
+    """The JSON object `text` without the members at `paths`; all others keep their own text and digits."""
+    kept = []
+    position = _after_space(text, 1)
+    while text[position] != "}":
+        start = position
+        name, position = _DECODER.raw_decode(text, position)
+        value_start = position = _after_space(text, _after_space(text, position) + 1)
+        _, position = _DECODER.raw_decode(text, position)
+        here = (*path, name)
+        if here not in paths:
+            value = text[value_start:position]
+            if any(other[: len(here)] == here for other in paths):
+                value = without_members(value, paths, here)
+            kept.append(text[start:value_start] + value)
+        position = _after_space(text, position)
+        if text[position] == ",":
+            position = _after_space(text, position + 1)
+    return "{" + ",".join(kept) + "}"
+
+
+def _after_space(text: str, position: int) -> int:
+    match = _SKIP_SPACE.match(text, position)
+    assert match  # noqa: S101 - it matches nothing, too
+    return match.end()
