@@ -1,0 +1,1 @@
+"""Chunks in, receipts out. Asynchronous; the only room that speaks HTTP to the platform."""

@@ -1,0 +1,71 @@
+"""The one place that builds the HTTP client and turns its exceptions into values."""
+
+import ssl
+from importlib.metadata import version
+
+import httpx
+
+from eventbridge_cli.delivery.verdict import Answer, NoAnswer
+from eventbridge_cli.errors import EndpointError
+
+MAX_ANSWER_BYTES = 1_000_000
+"""An answer is read no further than this; none that means anything is as long."""
+
+_CONNECT_SECONDS = 10.0
+
+
+def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
+    """One pooled client. Redirects are not followed; the proxy and CA variables of the environment hold.
+
+    Args:
+        concurrency: connections, at most.
+        timeout: seconds to wait for each part of an answer.
+    """
+    return httpx.AsyncClient(
+        headers={"User-Agent": f"ebingest/{version('ebingest')}"},
+        timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
+        limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),
+        follow_redirects=False,
+    )
+
+
+async def post(
+    client: httpx.AsyncClient, url: str, *, content: bytes, headers: dict[str, str], auth: httpx.Auth | None = None
+) -> Answer | NoAnswer:
+    """POST and wait for the answer, or for the lack of one.
+
+    Raises:
+        EndpointError: the server's certificate is not trusted, or the URL can't be spoken to at all.
+    """
+    try:
+        async with client.stream("POST", url, content=content, headers=headers, auth=auth) as response:
+            body = bytearray()
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > MAX_ANSWER_BYTES:
+                    break
+            # httpx gives header names in lower case.
+            return Answer(response.status_code, dict(response.headers), bytes(body))
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        if untrusted := _untrusted(error):
+            raise EndpointError(
+                f"The certificate of {url} is not trusted: {untrusted}.",
+                "Set SSL_CERT_FILE to the certificate of your proxy or company, then run again.",
+            ) from error
+        return NoAnswer("no_connection", sent=False)
+    except httpx.TimeoutException:
+        return NoAnswer("timeout", sent=True)
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise EndpointError(f"{url} can't be sent to: {error}.", "Check the URL, then run again.") from error
+    except httpx.DecodingError:
+        return NoAnswer("unreadable_answer", sent=True)
+    except httpx.TransportError:
+        return NoAnswer("connection_lost", sent=True)
+
+
+def _untrusted(error: BaseException | None) -> str:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return ""

@@ -1,0 +1,360 @@
+"""Post chunks until every event of each is delivered, refused or pending; obey the verdicts."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import httpx
+
+from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
+from eventbridge_cli.delivery.client import post
+from eventbridge_cli.delivery.oauth import GenesysAuth, Token
+from eventbridge_cli.delivery.pacing import Pace
+from eventbridge_cli.delivery.verdict import (
+    Accepted,
+    Answer,
+    Halve,
+    NoAnswer,
+    Renew,
+    Retry,
+    Sift,
+    Stop,
+    verdict,
+)
+from eventbridge_cli.errors import CredentialsError, EbingestError, PendingError
+from eventbridge_cli.flow import (
+    Answered,
+    Attempt,
+    Chunk,
+    Event,
+    Fact,
+    Receipt,
+    Refusal,
+    Retried,
+    Split,
+    Submitted,
+)
+
+CLIENT_VERSION = "2.0.0"
+"""The `X-Genesys-Platform-Client-Version` that the endpoint asks for."""
+
+_BREAKER = 5  # chunks in a row that could not be delivered, after which the run ends
+
+
+@dataclass(slots=True)
+class _Part:
+    """A chunk on its way, or what is left of one. `retry` says what to wait for before it is sent."""
+
+    chunk: Chunk
+    started: float
+    attempts: list[Attempt] = field(default_factory=list)
+    renewed: bool = False
+    retry: Retry | None = None
+
+    @property
+    def request_id(self) -> str:
+        return self.chunk.request_id
+
+    def rest(self, events: list[Event], retry: Retry | None = None) -> "_Part":
+        """These events alone, in a request of their own; attempts and time go on counting."""
+        return _Part(Chunk.of(events), self.started, list(self.attempts), self.renewed, retry)
+
+    def halves(self) -> "list[_Part]":
+        events, middle = list(self.chunk.events), len(self.chunk.events) // 2
+        return [_Part(Chunk.of(half), self.started, [], self.renewed) for half in (events[:middle], events[middle:])]
+
+
+class EventBridgeIngester:
+    """Sends chunks to the ingest endpoint.
+
+    Args:
+        client: the pooled HTTP client.
+        auth: gives the token.
+        url: the ingest endpoint.
+        note: is told every fact, as it happens: `Submitted`, `Retried`, `Split` and, once for all events, `Receipt`.
+        policy: the bounds of retrying.
+        pace: shared by all senders.
+        clock: monotonic seconds.
+        random: draws from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        auth: GenesysAuth,
+        url: str,
+        *,
+        note: Callable[[Fact], None],
+        policy: Policy,
+        pace: Pace,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._auth = auth
+        self._url = url
+        self._note = note
+        self._policy = policy
+        self._pace = pace
+        self._clock = clock
+        self._random = random
+        self._limit: int | None = None
+        self._failed_in_a_row = 0
+        self._stopped: EbingestError | None = None
+
+    @property
+    def stopped(self) -> EbingestError | None:
+        """What ended the run early, if anything did."""
+        return self._stopped
+
+    def stop(self, error: EbingestError) -> None:
+        """End the run: requests in flight settle, nothing new is sent. The first error stands."""
+        self._stopped = self._stopped or error
+        self._pace.stop()
+
+    async def ingest(self, chunks: AsyncIterator[Chunk], concurrency: int) -> None:
+        """Send all chunks, `concurrency` at once at most; each is taken only when a sender is free.
+
+        Raises:
+            EbingestError: what ended the run early, after every chunk that was taken has its receipt.
+        """
+        async with asyncio.TaskGroup() as senders:
+            lock = asyncio.Lock()
+            for _ in range(concurrency):
+                senders.create_task(self._send(chunks, lock))
+        if self._stopped is not None:
+            raise self._stopped
+
+    async def _send(self, chunks: AsyncIterator[Chunk], lock: asyncio.Lock) -> None:
+        while self._stopped is None:
+            try:
+                async with lock:
+                    chunk = await anext(chunks, None) if self._stopped is None else None
+            except EbingestError as error:
+                self.stop(error)
+                return
+            if chunk is None:
+                return
+            await self._settle(chunk)
+
+    async def _settle(self, chunk: Chunk) -> None:
+        """See a chunk through to the receipts of all its parts."""
+        parts = deque([_Part(chunk, self._clock())])
+        while parts:
+            part = parts.popleft()
+            too_large = self._limit is not None and len(part.chunk.body) > self._limit
+            if too_large and len(part.chunk.events) > 1:
+                parts.extendleft(reversed(self._split(part, "http_413", self._limit)))
+            else:
+                parts.extendleft(reversed(await self._deliver(part)))
+
+    async def _deliver(self, part: _Part) -> list[_Part]:
+        """Post a part until it is settled. Gives the parts that must go again, in requests of their own."""
+        if part.retry is not None and not await self._wait_to_retry(part, part.retry):
+            return []
+        while True:
+            try:
+                token = await self._auth.token()
+                admitted_at = await self._pace.admit()
+                if admitted_at is None:
+                    return self._leave_pending(part, "the run was stopped")
+                answer = await self._post(part, token)
+            except EbingestError as error:
+                self.stop(error)
+                return self._leave_pending(part, error.message)
+            if answer is None:
+                return self._leave_pending(part, "the run was stopped")
+            attempt = part.attempts[-1]
+            decision = verdict(answer, part.chunk.events, url=self._url, now=time.time())
+            match decision:
+                case Accepted():
+                    return self._accept(part, decision, attempt)
+                case Halve(limit):
+                    return self._halve(part, limit, attempt)
+                case Sift():
+                    return self._sift(part, decision, attempt)
+                case Stop(error):
+                    self.stop(error)
+                    return self._leave_pending(part, error.message)
+                case Renew():
+                    if not await self._renew(part, token):
+                        return []
+                case Retry():
+                    if decision.throttled:
+                        self._pace.troubled(admitted_at)
+                    if not await self._wait_to_retry(part, decision):
+                        return []
+
+    async def _post(self, part: _Part, token: Token) -> Answer | NoAnswer | None:
+        """One attempt, on record before and after. None if it could not even be written down."""
+        number, size = len(part.attempts) + 1, len(part.chunk.body)
+        self._tell(Submitted(part.chunk, part.request_id, number))
+        began = self._clock()
+        try:
+            if self._stopped is not None:
+                return None
+            answer = await post(
+                self._client,
+                self._url,
+                content=part.chunk.body,
+                headers={
+                    "Authorization": f"Bearer {token.value.get_secret_value()}",
+                    "Content-Type": "application/json",
+                    "X-Genesys-Platform-Client-Version": CLIENT_VERSION,
+                    "X-Request-Id": part.request_id,
+                },
+            )
+        finally:
+            self._pace.leave()
+        part.attempts.append(_attempt(number, answer, self._clock() - began))
+        self._tell(Answered(part.request_id, size, part.attempts[-1]))
+        if isinstance(answer, Answer):
+            self._pace.observe(answer.headers)
+        return answer
+
+    def _accept(self, part: _Part, accepted: Accepted, attempt: Attempt) -> list[_Part]:
+        self._pace.accepted()
+        self._failed_in_a_row = 0
+        events = part.chunk.events
+        again = [events[index] for index in accepted.again]
+        left_out = set(accepted.again) | set(accepted.refused)
+        self._settled(
+            part,
+            delivered=tuple(event for index, event in enumerate(events) if index not in left_out),
+            refused=_refusals(events, accepted.refused, attempt),
+            warning=accepted.warning,
+        )
+        return [part.rest(again, Retry("not_accepted_yet"))] if again else []
+
+    def _halve(self, part: _Part, limit: int | None, attempt: Attempt) -> list[_Part]:
+        if len(part.chunk.events) == 1:
+            self._refuse(part, {0: "too large for the server"}, attempt)
+            return []
+        size = len(part.chunk.body)
+        self._limit = min(limit or size - 1, size - 1, self._limit or size)
+        return self._split(part, "http_413", limit)
+
+    def _sift(self, part: _Part, sift: Sift, attempt: Attempt) -> list[_Part]:
+        events = part.chunk.events
+        if sift.refused:
+            self._refuse(part, sift.refused, attempt)
+            rest = [event for index, event in enumerate(events) if index not in sift.refused]
+            return [part.rest(rest)] if rest else []
+        if len(events) == 1:
+            self._refuse(part, {0: sift.message}, attempt)
+            return []
+        return self._split(part, f"http_{attempt.status}", None)
+
+    def _split(self, part: _Part, cause: str, limit: int | None) -> list[_Part]:
+        halves = part.halves()
+        self._tell(Split(part.request_id, tuple(half.request_id for half in halves), cause, limit))
+        return halves
+
+    async def _renew(self, part: _Part, token: Token) -> bool:
+        """Get another token, once for each part. False if that is of no use: then the run ends."""
+        error: EbingestError
+        if part.renewed:
+            error = CredentialsError(
+                "The platform does not accept the token it has just issued (HTTP 401).",
+                "Check that the token and the ingest endpoint belong to the same region, then run again.",
+            )
+        else:
+            part.renewed = True
+            try:
+                await self._auth.renew(token)
+            except EbingestError as failure:
+                error = failure
+            else:
+                self._tell_retry(part, 0.0)
+                return True
+        self.stop(error)
+        self._leave_pending(part, error.message)
+        return False
+
+    async def _wait_to_retry(self, part: _Part, retry: Retry) -> bool:
+        """Wait for the next attempt. False if there is none: then the part's events are pending."""
+        delay = backoff(
+            self._policy,
+            attempts=len(part.attempts),
+            elapsed=self._clock() - part.started,
+            retry_after=retry.retry_after,
+            random=self._random,
+        )
+        if isinstance(delay, GiveUp):
+            self._give_up(part, delay, retry)
+            return False
+        if retry.throttled and retry.retry_after is not None:
+            self._pace.hold(retry.retry_after)
+        self._tell_retry(part, delay)
+        if not await self._pace.wait(delay):
+            self._leave_pending(part, "the run was stopped")
+            return False
+        return True
+
+    def _tell_retry(self, part: _Part, delay: float) -> None:
+        part.attempts[-1] = replace(part.attempts[-1], delay=delay)
+        self._tell(Retried(part.request_id, part.attempts[-1]))
+
+    def _give_up(self, part: _Part, reason: GiveUp, retry: Retry) -> None:
+        cause = f"{retry.cause}: {reason.cause}"
+        self._leave_pending(part, cause)
+        self._failed_in_a_row += 1
+        if reason.ends_run or self._failed_in_a_row >= _BREAKER:
+            self.stop(
+                PendingError(
+                    f"The platform takes no events at present ({cause}).",
+                    "Nothing is lost: run the same command again later, and it resumes.",
+                )
+            )
+
+    def _leave_pending(self, part: _Part, cause: str) -> list[_Part]:
+        self._settled(part, pending=part.chunk.events, cause=cause)
+        return []
+
+    def _refuse(self, part: _Part, refused: Mapping[int, str], attempt: Attempt) -> None:
+        self._failed_in_a_row = 0
+        self._settled(part, refused=_refusals(part.chunk.events, refused, attempt))
+
+    def _settled(
+        self,
+        part: _Part,
+        *,
+        delivered: tuple[Event, ...] = (),
+        refused: tuple[Refusal, ...] = (),
+        pending: tuple[Event, ...] = (),
+        cause: str = "",
+        warning: str = "",
+    ) -> None:
+        self._tell(
+            Receipt(
+                part.chunk,
+                part.request_id,
+                delivered,
+                refused,
+                pending,
+                tuple(part.attempts),
+                cause,
+                warning,
+            )
+        )
+
+    def _tell(self, fact: Fact) -> None:
+        """Note a fact. If it can't be written down the run ends, but no part loses its way for that."""
+        try:
+            self._note(fact)
+        except EbingestError as error:
+            self.stop(error)
+
+
+def _refusals(events: tuple[Event, ...], refused: Mapping[int, str], attempt: Attempt) -> tuple[Refusal, ...]:
+    return tuple(Refusal(events[index], refused[index], attempt.status or 0) for index in sorted(refused))
+
+
+def _attempt(number: int, answer: Answer | NoAnswer, seconds: float) -> Attempt:
+    if isinstance(answer, NoAnswer):
+        return Attempt(number, answer.kind, seconds, unknown=answer.sent)
+    outcome = "delivered" if 200 <= answer.status < 300 else f"http_{answer.status}"  # noqa: PLR2004
+    return Attempt(number, outcome, seconds, answer.status, answer.correlation_id)

@@ -1,0 +1,187 @@
+"""OAuth2 client credentials (RFC 6749, section 4.4): one token for all senders, renewed before it runs out."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import httpx
+from pydantic import SecretStr
+
+from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
+from eventbridge_cli.delivery.client import post
+from eventbridge_cli.delivery.verdict import Answer, NoAnswer, excerpt, retry_after
+from eventbridge_cli.errors import CredentialsError, PendingError
+from eventbridge_cli.flow import TokenIssued
+
+RENEW_EARLY = 60.0
+"""Seconds before a token runs out from which on it is renewed; half its lifetime if that is less."""
+
+_POLICY = Policy(max_attempts=5, max_elapsed=120.0)
+_RATE_LIMITED = b"rate limit exceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and what is known of it. Both times are on the monotonic clock; None: not known."""
+
+    value: SecretStr
+    scope: str = ""
+    expires_at: float | None = None
+    renew_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the platform knows the client by, and where; `access_token` stands in for all of it."""
+
+    token_url: str
+    client_id: str
+    client_secret: SecretStr
+    scope: str
+    region: str
+    access_token: SecretStr | None = None
+
+
+class GenesysAuth:
+    """Gives the token, getting it where needed; any number of tasks may ask at once, and one of them asks.
+
+    Args:
+        client: for the requests.
+        credentials: the client's, or a ready token.
+        note: is told of every token that is issued.
+        clock: monotonic seconds.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        credentials: Credentials,
+        *,
+        note: Callable[[TokenIssued], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._credentials = credentials
+        self._note = note
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = asyncio.Lock()
+        ready = credentials.access_token
+        self._token = Token(ready, credentials.scope) if ready is not None else None
+
+    async def token(self) -> Token:
+        """The current token, or a new one if it has less than a minute left.
+
+        Raises:
+            CredentialsError: the platform does not accept the credentials.
+            PendingError: the token endpoint can't be reached.
+        """
+        async with self._lock:
+            if self._token is None or self._runs_out(self._token):
+                self._token = await self._get()
+            return self._token
+
+    async def renew(self, failed: Token) -> Token:
+        """A token other than `failed`, which the platform did not accept; a new one unless another task got it.
+
+        Raises:
+            CredentialsError: as in `token`, or the token was given ready-made.
+            PendingError: as in `token`.
+        """
+        if self._credentials.access_token is not None:
+            raise CredentialsError(
+                "The platform does not accept GENESYS_ACCESS_TOKEN (HTTP 401).",
+                "Get a new token, or give GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET instead, then run again.",
+            )
+        async with self._lock:
+            if self._token is failed:
+                self._token = await self._get()
+        return await self.token()
+
+    def _runs_out(self, token: Token) -> bool:
+        return token.renew_at is not None and self._clock() >= token.renew_at
+
+    async def _get(self) -> Token:
+        started = self._clock()
+        attempts = 0
+        while True:
+            attempts += 1
+            began = self._clock()
+            answer = await self._ask()
+            token = self._read(answer, began)
+            if token is not None:
+                return token
+            asked = retry_after(answer.headers.get("retry-after"), time.time()) if isinstance(answer, Answer) else None
+            delay = backoff(
+                _POLICY,
+                attempts=attempts,
+                elapsed=self._clock() - started,
+                retry_after=asked,
+                random=random.random,
+            )
+            if isinstance(delay, GiveUp):
+                what = answer.kind.replace("_", " ") if isinstance(answer, NoAnswer) else f"HTTP {answer.status}"
+                raise PendingError(
+                    f"No token from {self._credentials.token_url}: {what}, {delay.cause}.",
+                    "Check the network and GENESYS_ENV; when the platform answers, run again.",
+                )
+            await self._sleep(delay)
+
+    async def _ask(self) -> Answer | NoAnswer:
+        form = urlencode({"grant_type": "client_credentials", "scope": self._credentials.scope})
+        return await post(
+            self._client,
+            self._credentials.token_url,
+            content=form.encode(),
+            headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+            auth=httpx.BasicAuth(
+                self._credentials.client_id, self._credentials.client_secret.get_secret_value()
+            ),
+        )
+
+    def _read(self, answer: Answer | NoAnswer, began: float) -> Token | None:
+        """The token of an answer, or None if it is worth asking again."""
+        if isinstance(answer, NoAnswer) or answer.status in {408, 425, 429} or answer.status >= 500:  # noqa: PLR2004
+            return None
+        if answer.status == 400 and _RATE_LIMITED in answer.body.lower():  # noqa: PLR2004
+            return None
+        where = self._credentials
+        if answer.status != 200:  # noqa: PLR2004
+            said = _oauth_error(answer.body).replace(where.client_secret.get_secret_value(), "<hidden>")
+            raise CredentialsError(
+                f"The platform gave no token (HTTP {answer.status}{': ' + said if said else ''}).",
+                f"Check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and the region GENESYS_ENV ({where.region}): "
+                "an id and secret of one region are unknown in all others.",
+            )
+        document = answer.document()
+        value, lifetime, scope = (document.get(name) for name in ("access_token", "expires_in", "scope"))
+        if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
+            raise CredentialsError(
+                f"{where.token_url} answered without a token.",
+                "Check that GENESYS_ENV or GENESYS_TOKEN_URL names the platform's token endpoint.",
+            )
+        seconds = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else None
+        scope = scope if isinstance(scope, str) else where.scope
+        self._note(TokenIssued(seconds or 0.0, scope, self._clock() - began))
+        if seconds is None:
+            return Token(SecretStr(value), scope)
+        expires_at = began + seconds
+        return Token(SecretStr(value), scope, expires_at, expires_at - min(RENEW_EARLY, seconds / 2))
+
+
+def _oauth_error(body: bytes) -> str:
+    """The `error` and `error_description` of RFC 6749, section 5.2, in short."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return excerpt(body)
+    if not isinstance(document, dict):
+        return ""
+    description = document.get("error_description") or document.get("description")
+    return excerpt(" ".join(str(part) for part in (document.get("error"), description) if part).encode())

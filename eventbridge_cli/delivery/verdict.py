@@ -1,0 +1,223 @@
+"""What an answer means: pure functions from what the server said to what is to be done about it."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+from eventbridge_cli.errors import CredentialsError, EbingestError, EndpointError
+from eventbridge_cli.flow import Event
+
+_EXCERPT = 160
+_LIMIT = re.compile(r"Maximum bytes:\s*([0-9]+)", re.IGNORECASE)
+_ABOUT_THE_EVENTS = {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_THROTTLED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the status, the headers (names in lower case) and the start of the body."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def correlation_id(self) -> str:
+        """The platform's own id of the exchange, from the header or the error body."""
+        context = self.document().get("contextId")
+        return self.headers.get("inin-correlation-id") or (context if isinstance(context, str) else "")
+
+    def document(self) -> dict[str, Any]:
+        """The body as a JSON object, empty if it is none."""
+        try:
+            document = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Nothing came back. `sent` tells whether the server may have got the request all the same."""
+
+    kind: str
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Delivered, but for the events at `refused` (index to message) and at `again`, which are sent again."""
+
+    refused: Mapping[int, str] = field(default_factory=dict)
+    again: tuple[int, ...] = ()
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Send the same again; `throttled` asks every sender to hold back, for `retry_after` seconds if given."""
+
+    cause: str
+    retry_after: float | None = None
+    throttled: bool = False
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """The token was not accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halve:
+    """Too large for the server, which takes at most `limit` bytes if it said so."""
+
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sift:
+    """Some events are bad: those at `refused` if it names any, otherwise it takes halving to find them."""
+
+    refused: Mapping[int, str]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """No request can succeed: the run ends."""
+
+    error: EbingestError
+
+
+Verdict = Accepted | Retry | Renew | Halve | Sift | Stop
+
+
+def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now: float) -> Verdict:
+    """Decide what to do about an answer.
+
+    Args:
+        answer: what came back, or that nothing did.
+        events: the events of the request, in their order.
+        url: where it was sent, for messages.
+        now: the wall clock in seconds since 1970, to read a `Retry-After` that is a date.
+    """
+    if isinstance(answer, NoAnswer):
+        return Retry(answer.kind, throttled=answer.kind == "timeout", unknown=answer.sent)
+    status = answer.status
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return _accepted(answer, events)
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Renew()
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        limit = _LIMIT.search(answer.body.decode(errors="replace"))
+        return Halve(int(limit[1]) if limit else None)
+    if status in _ABOUT_THE_EVENTS:
+        named, _, _ = _named(answer.document().get("errors"), events)
+        return Sift({index: message for index, (message, _) in named.items()}, excerpt(answer.body))
+    server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+    if status in _PASSING or server_error:
+        wait = retry_after(answer.headers.get("retry-after"), now)
+        return Retry(f"http_{status}", wait, throttled=status in _THROTTLED)
+    return Stop(_stop(answer, url))
+
+
+def _accepted(answer: Answer, events: Sequence[Event]) -> Accepted:
+    if answer.status == HTTPStatus.NO_CONTENT or not answer.body.strip():
+        return Accepted(warning="the answer was empty")
+    document = answer.document()
+    if not document:
+        return Accepted(warning="the answer was not a JSON object")
+    named, strangers, odd = _named(document.get("errors", []), events)
+    warning = "the answer's errors[] could not be read" if odd else ""
+    if strangers:
+        warning = "the answer's errors[] name events that were not sent"
+    return Accepted(
+        {index: message for index, (message, again) in named.items() if not again},
+        tuple(sorted(index for index, (_, again) in named.items() if again)),
+        warning,
+    )
+
+
+def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, tuple[str, bool]], int, bool]:
+    """The events that `errors` names, each with its message and whether it may be sent again.
+
+    Also how many entries name none of `events`, and whether `errors` is no list of objects at all. An
+    `eventId` is an interaction id: where several events have it, none of them counts as accepted.
+    """
+    if errors is None:
+        errors = []
+    if not isinstance(errors, list) or not all(isinstance(error, dict) for error in errors):
+        return {}, 0, True
+    named: dict[int, tuple[str, bool]] = {}
+    strangers = 0
+    for error in errors:
+        index, event_id = error.get("index"), error.get("eventId")
+        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(events):
+            indices = [index]
+        else:
+            indices = [i for i, event in enumerate(events) if event.interaction_id == event_id]
+        strangers += not indices
+        message = excerpt(str(error.get("message", "")).encode())
+        for each in indices:
+            again = error.get("retryable") is True and named.get(each, ("", True))[1]
+            named[each] = (message, again)
+    return named, strangers, False
+
+
+def _stop(answer: Answer, url: str) -> EbingestError:
+    said = f" It said: {text}" if (text := excerpt(answer.body)) else ""
+    status = answer.status
+    if status == HTTPStatus.FORBIDDEN:
+        return CredentialsError(
+            f"The platform does not let this client send events (HTTP 403).{said}",
+            "Give the OAuth client a role with the permission for the scope eventbridge:ingest, then run again.",
+        )
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return EndpointError(
+            f"There is no ingest endpoint at {url} (HTTP {status}).{said}",
+            "Check GENESYS_ENV, or give the address as GENESYS_INGEST_URL, then run again.",
+        )
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return EndpointError(
+            f"{url} answers with a redirect (HTTP {status}), which is not followed.",
+            "Give the final address as GENESYS_INGEST_URL, then run again.",
+        )
+    return EndpointError(
+        f"{url} does not take this tool's requests (HTTP {status}).{said}",
+        "Check that GENESYS_INGEST_URL is the ingest endpoint, then run again.",
+    )
+
+
+def excerpt(body: bytes) -> str:
+    """What an error body says, in short and without anything that a terminal could act on."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    message = document.get("message") if isinstance(document, dict) else None
+    text = message if isinstance(message, str) else body[: 4 * _EXCERPT].decode(errors="replace")
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
+
+
+def retry_after(text: str | None, now: float) -> float | None:
+    """The seconds that a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number or an HTTP-date.
+
+    None for nonsense and for what is not in the future.
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    try:
+        seconds = parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None
