@@ -1,0 +1,72 @@
+"""A file of lines that only grows, is readable by its owner alone, and never keeps half a line."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from eventbridge_cli.errors import StorageError
+
+_OWNER_ONLY = 0o600
+_BLOCK = 64 * 1024
+
+
+class AppendedLines:
+    """Appends whole lines to `path`.
+
+    A torn last line, left by a run that was killed while writing, is cut off on opening; `mended` says how many
+    bytes that were. `last` is the last whole line, without its line break, if the file had one.
+
+    Raises:
+        StorageError: the file can't be opened, or (on `append`) written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _OWNER_ONLY)
+            self._size = os.fstat(self._file).st_size
+            self.last, end = self._last_line()
+            self.mended = self._size - end
+            if self.mended:
+                os.ftruncate(self._file, end)
+                self._size = end
+        except OSError as error:
+            raise self._storage_error(error) from error
+
+    def __enter__(self) -> "AppendedLines":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    def append(self, line: bytes) -> None:
+        """Write `line` and a line break. A write that fails half-way leaves nothing behind."""
+        data = line + b"\n"
+        try:
+            if os.write(self._file, data) != len(data):
+                raise OSError(28, "no space is left on the disk")  # ENOSPC: all that a short write to a file means
+        except OSError as error:
+            os.ftruncate(self._file, self._size)
+            raise self._storage_error(error) from error
+        self._size += len(data)
+
+    def _last_line(self) -> tuple[bytes | None, int]:
+        """The last line that has its line break, and the offset behind it."""
+        start, tail = self._size, b""
+        while start > 0:
+            step = min(_BLOCK, start)
+            start -= step
+            tail = os.pread(self._file, step, start) + tail
+            end = tail.rfind(b"\n")
+            begin = tail.rfind(b"\n", 0, end) if end >= 0 else -1
+            if begin >= 0 or (end >= 0 and start == 0):
+                return tail[begin + 1 : end], start + end + 1
+        return None, 0
+
+    def _storage_error(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"{self.path} can't be written: {error.strerror}.",
+            "Free some space or give another path, then run the same command again: it resumes.",
+        )

@@ -1,0 +1,164 @@
+"""The audit file: JSON lines, one fact a line, each with the hash of the line before it. Never a body or a secret."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from eventbridge_cli.flow import (
+    Answered,
+    Attempt,
+    Duplicate,
+    Event,
+    Fact,
+    Origin,
+    Receipt,
+    Rejection,
+    Retried,
+    Split,
+    Submitted,
+    TokenIssued,
+    places,
+)
+from eventbridge_cli.ledger.appending import AppendedLines
+
+CHAIN_START = "0" * 64
+"""What the first line of a file carries in place of a hash."""
+
+
+def line_hash(line: bytes) -> str:
+    """SHA-256 of a line without its line break, in hexadecimal."""
+    return sha256(line).hexdigest()
+
+
+class AuditLogger:
+    """Writes the facts of one run to the audit file, as they happen.
+
+    Args:
+        lines: the file.
+        run: the run's id, on every line.
+        now: the time of a line; UTC.
+    """
+
+    def __init__(
+        self, lines: AppendedLines, run: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._lines = lines
+        self._run = run
+        self._now = now
+        self._previous = CHAIN_START if lines.last is None else line_hash(lines.last)
+
+    def write(self, event: str, **facts: object) -> None:
+        """Append one line.
+
+        Raises:
+            StorageError: the file can't be written.
+        """
+        time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        document = {"time": time, "run": self._run, "event": event, **facts, "previous": self._previous}
+        line = json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode()
+        self._lines.append(line)
+        self._previous = line_hash(line)
+
+    def note(self, fact: Fact) -> None:
+        """Write down a fact; an event that merely came in is none yet.
+
+        Raises:
+            StorageError: the file can't be written.
+        """
+        match fact:
+            case Rejection():
+                self._rejection(fact)
+            case Duplicate():
+                self._duplicate(fact)
+            case Submitted(attempt=1):
+                self._submitted(fact)
+            case Retried(request_id, attempt):
+                self.write("BATCH_RETRIED", request_id=request_id, **_attempt(attempt))
+            case Split(request_id, parts, cause, limit):
+                self.write("BATCH_SPLIT", request_id=request_id, cause=cause, limit_bytes=limit, parts=parts)
+            case TokenIssued(expires_in, scope, seconds):
+                self.write("TOKEN_ISSUED", scope=scope, expires_in=expires_in, seconds=round(seconds, 6))
+            case Receipt():
+                self._receipt(fact)
+            case Event() | Submitted() | Answered():
+                pass
+
+    def _rejection(self, rejection: Rejection) -> None:
+        self.write(
+            "INGESTION_REJECTED",
+            **_place(rejection.origin),
+            stage=rejection.stage,
+            reason=rejection.reason,
+            problems=[{"code": problem.code, "path": problem.path} for problem in rejection.problems],
+            sha256=None if rejection.data is None else sha256(rejection.data).hexdigest(),
+        )
+
+    def _duplicate(self, duplicate: Duplicate) -> None:
+        first = {"delivered_by_run": duplicate.first} if isinstance(duplicate.first, str) else {}
+        if isinstance(duplicate.first, Origin):
+            first = {"first": str(duplicate.first)}
+        self.write(
+            "DUPLICATE_DROPPED",
+            **_place(duplicate.event.origin),
+            interaction_id=duplicate.event.interaction_id,
+            key=duplicate.event.key.hex(),
+            conflict=duplicate.conflict,
+            **first,
+        )
+
+    def _submitted(self, submitted: Submitted) -> None:
+        chunk = submitted.chunk
+        self.write(
+            "BATCH_SUBMITTED",
+            request_id=submitted.request_id,
+            events=len(chunk.events),
+            bytes=len(chunk.body),
+            sha256=sha256(chunk.body).hexdigest(),
+            places=places(event.origin for event in chunk.events),
+        )
+
+    def _receipt(self, receipt: Receipt) -> None:
+        last = receipt.attempts[-1] if receipt.attempts else None
+        about: dict[str, Any] = {
+            "request_id": receipt.request_id,
+            "attempts": len(receipt.attempts),
+            "status": last.status if last else None,
+            "correlation_id": last.correlation_id if last else "",
+        }
+        if receipt.delivered:
+            latency = round(last.seconds, 6) if last else None
+            warning = {"warning": receipt.warning} if receipt.warning else {}
+            self.write(
+                "INGESTION_SUCCEEDED", **about, seconds=latency, **warning, **_records(receipt.delivered)
+            )
+        if receipt.refused:
+            refused = [refusal.event for refusal in receipt.refused]
+            self.write("INGESTION_FAILED", **about, outcome="refused", **_records(refused))
+        if receipt.pending:
+            unknown = any(attempt.unknown for attempt in receipt.attempts)
+            self.write(
+                "INGESTION_FAILED",
+                **about,
+                outcome="pending",
+                cause=receipt.cause,
+                unknown=unknown,
+                **_records(receipt.pending),
+            )
+
+
+def _place(origin: Origin) -> dict[str, object]:
+    return {"source": origin.source, "line": origin.line, "index": origin.index}
+
+
+def _records(events: Iterable[Event]) -> dict[str, object]:
+    """Which records a line speaks of: an entry each, with its place and its interaction."""
+    entries = [[str(event.origin), event.interaction_id, event.key.hex()] for event in events]
+    return {"events": len(entries), "records": entries}
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    facts = asdict(attempt)
+    return facts | {"seconds": round(attempt.seconds, 6), "delay": round(attempt.delay or 0.0, 3)}

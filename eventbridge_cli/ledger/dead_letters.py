@@ -1,0 +1,75 @@
+"""Dead letters: every rejected or refused record as it was read, with all that is needed to mend it."""
+
+import base64
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from eventbridge_cli.flow import Fact, Origin, Receipt, Rejection
+from eventbridge_cli.ledger.appending import AppendedLines
+
+
+class DeadLetters:
+    """The dead-letter file. It is made with the first letter, and holds customer data: its owner alone may read it.
+
+    Args:
+        path: where it is.
+        run: the run's id.
+    """
+
+    def __init__(self, path: Path, run: str) -> None:
+        self.path = path
+        self._run = run
+        self._lines: AppendedLines | None = None
+        self.count = 0
+
+    def note(self, fact: Fact) -> None:
+        """Keep what a fact says was rejected or refused; all other facts are none of ours.
+
+        Raises:
+            StorageError: the file can't be written.
+        """
+        if isinstance(fact, Rejection):
+            problems = [asdict(problem) for problem in fact.problems]
+            self._append(fact.origin, fact.data, stage=fact.stage, reason=fact.reason, problems=problems)
+        elif isinstance(fact, Receipt):
+            for refusal in fact.refused:
+                self._append(
+                    refusal.event.origin,
+                    refusal.event.raw,
+                    stage="deliver",
+                    reason="refused",
+                    status=refusal.status,
+                    message=refusal.message,
+                    attempts=len(fact.attempts),
+                    request_id=fact.request_id,
+                )
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._lines is not None:
+            self._lines.__exit__(None, None, None)
+
+    def _append(self, origin: Origin, data: bytes | None, **why: object) -> None:
+        if self._lines is None:
+            self._lines = AppendedLines(self.path)
+        letter = {
+            "run": self._run,
+            "source": origin.source,
+            "line": origin.line,
+            "index": origin.index,
+            **why,
+            **_record(data),
+        }
+        self._lines.append(json.dumps(letter, ensure_ascii=False, separators=(",", ":")).encode())
+        self.count += 1
+
+
+def _record(data: bytes | None) -> dict[str, str | None]:
+    """The record as text, or in base64 where it is no text; null where it was too large to hold."""
+    if data is None:
+        return {"record": None}
+    try:
+        return {"record": data.decode()}
+    except UnicodeDecodeError:
+        return {"record": None, "record_base64": base64.b64encode(data).decode()}

@@ -1,0 +1,139 @@
+"""What was delivered, over all runs: 16 bytes for each event, in SQLite, one file for each endpoint and client."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+
+from eventbridge_cli.errors import StorageError
+from eventbridge_cli.flow import Event
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS run (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, started INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS delivered (
+    key BLOB PRIMARY KEY, run INTEGER NOT NULL REFERENCES run, at INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+_DAY = 86_400
+_MOST_VARIABLES = 500
+_LOCK_SECONDS = 10.0
+
+
+def scope_name(ingest_url: str, client_id: str) -> str:
+    """The name of the state of one endpoint and client; neither can be read from it."""
+    return blake2b(f"{ingest_url}\n{client_id}".encode(), digest_size=10).hexdigest()
+
+
+class DeliveredStore:
+    """Remembers which keys were delivered, and by which run.
+
+    A key is committed before anything claims that its event is delivered. The store is in WAL mode: a commit
+    outlives the process being killed at any instant; the loss of power may undo the last ones, whose events are
+    then sent again, under the same request ids.
+
+    Args:
+        path: the database; made if it is not there. A damaged one is set aside (`set_aside` says where to).
+        run: the id of this run.
+        remember_days: keys older than that are forgotten on opening.
+        clock: seconds since 1970.
+
+    Raises:
+        StorageError: the file can't be opened, read or written.
+    """
+
+    def __init__(
+        self, path: Path, run: str, *, remember_days: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self.set_aside: Path | None = None
+        with self._storage():
+            try:
+                self._connection = self._open()
+                self._prepare(run, remember_days)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._set_aside()
+                self._connection = self._open()
+                self._prepare(run, remember_days)
+            # Look-ups come from the reading thread; a connection of their own keeps them out of commits' way.
+            self._look_up = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        os.chmod(self._path, 0o600)  # noqa: PTH101 - SQLite makes it with the umask's rights
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    def _prepare(self, run: str, remember_days: float) -> None:
+        now = int(self._clock())
+        self._connection.executescript(_SCHEMA)
+        self._connection.execute("DELETE FROM delivered WHERE at < ?", (now - remember_days * _DAY,))
+        self._connection.execute("DELETE FROM run WHERE id NOT IN (SELECT DISTINCT run FROM delivered)")
+        inserted = self._connection.execute("INSERT INTO run (name, started) VALUES (?, ?)", (run, now))
+        self._run = inserted.lastrowid
+
+    def _set_aside(self) -> None:
+        self.set_aside = self._path.with_name(f"{self._path.name}.damaged-{int(self._clock())}")
+        self._path.rename(self.set_aside)
+        for ending in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        """The keys among `keys` that were delivered, each with the name of the run that did."""
+        found: dict[bytes, str] = {}
+        with self._storage():
+            for start in range(0, len(keys), _MOST_VARIABLES):
+                some = keys[start : start + _MOST_VARIABLES]
+                marks = ",".join("?" * len(some))
+                found.update(
+                    self._look_up.execute(
+                        "SELECT key, name FROM delivered JOIN run ON run.id = delivered.run "  # noqa: S608
+                        f"WHERE key IN ({marks})",
+                        some,
+                    )
+                )
+        return found
+
+    def commit(self, events: Sequence[Event]) -> None:
+        """Remember that these were delivered by this run; durable when it returns."""
+        now = int(self._clock())
+        with self._storage():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)",
+                    [(event.key, self._run, now) for event in events],
+                )
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def __enter__(self) -> "DeliveredStore":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._look_up.close()
+        self._connection.close()
+
+    @contextmanager
+    def _storage(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                f"The record of what is delivered, {self._path}, can't be used: {error}.",
+                "Free some space, or give another folder with --state, then run the same command again: it resumes.",
+            ) from error

@@ -1,0 +1,42 @@
+"""Latencies in a fixed amount of memory: a histogram with geometric buckets, exact to one per cent."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+_GROWTH = math.log(1.02)  # the middle of a bucket is within 1 % of all that is in it
+_FLOOR = 1e-6  # seconds
+_BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, math.inf)
+
+
+@dataclass(slots=True)
+class Latency:
+    """Request latencies in seconds."""
+
+    count: int = 0
+    longest: float = 0.0
+    _buckets: Counter[int] = field(default_factory=Counter)
+
+    def add(self, seconds: float) -> None:
+        """Take one latency in."""
+        self.count += 1
+        self.longest = max(self.longest, seconds)
+        self._buckets[round(math.log(max(seconds, _FLOOR)) / _GROWTH)] += 1
+
+    def quantile(self, share: float) -> float:
+        """The latency that `share` (0 to 1) of all requests do not exceed; 0 if there was none."""
+        rank = math.ceil(share * self.count)
+        seen = 0
+        for bucket in sorted(self._buckets):
+            seen += self._buckets[bucket]
+            if seen >= rank:
+                return min(math.exp(bucket * _GROWTH), self.longest)
+        return 0.0
+
+    def histogram(self) -> list[tuple[float, int]]:
+        """How many requests took up to each bound, and longer than the bound before, in seconds."""
+        counts = [0] * len(_BOUNDS)
+        for bucket, count in self._buckets.items():
+            seconds = math.exp(bucket * _GROWTH)
+            counts[next(i for i, bound in enumerate(_BOUNDS) if seconds <= bound)] += count
+        return list(zip(_BOUNDS, counts, strict=True))

@@ -1,0 +1,49 @@
+"""One run at a time for each state and audit file, by locks of the kernel that end with the process."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from eventbridge_cli.errors import StateLockedError, StorageError
+
+
+@contextmanager
+def locked(folder: Path, name: str, what: str) -> Iterator[None]:
+    """Hold the lock `name` in `folder`; `what` says in an error what it guards.
+
+    Raises:
+        StateLockedError: another run holds it.
+        StorageError: the folder can't be written.
+    """
+    holder = folder / f"{name}.pid"
+    lock = FileLock(folder / f"{name}.lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire(blocking=False)
+        holder.write_text(str(os.getpid()), encoding="ascii")
+    except Timeout as error:
+        raise StateLockedError(
+            f"Another run{_holder(holder)} uses {what}.",
+            "Wait until it has ended, then run the same command again.",
+        ) from error
+    except OSError as error:
+        lock.release()
+        raise StorageError(
+            f"The state folder {folder} can't be written: {error.strerror}.",
+            "Give another folder with --state, then run the same command again.",
+        ) from error
+    try:
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return f" (process {int(path.read_text(encoding='ascii'))})"
+    except (OSError, ValueError):
+        return ""
