@@ -1,0 +1,79 @@
+"""The commands, and the one boundary at which errors become text and exit codes."""
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from eventbridge_cli.cli.dedupe import dedupe
+from eventbridge_cli.cli.ingest import ingest
+from eventbridge_cli.cli.token import token
+from eventbridge_cli.cli.validate import validate
+from eventbridge_cli.errors import AccountError, EbingestError
+
+_BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell reports it
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="ebingest",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ebingest {version('ebingest')}")
+        raise typer.Exit
+
+
+@app.callback()
+def ebingest(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Load interaction events into a Genesys Cloud style endpoint, and account for every record.
+
+    [b]Try it:[/b]  ebingest ingest sample_events/interactions.ndjson --sandbox
+
+    [b]Exit codes:[/b]  0 all delivered or duplicate (validate: all valid) · 1 some records rejected or refused ·
+    2 usage · 3 configuration or credentials · 4 stopped by --max-errors · 5 some pending, run again ·
+    6 another run holds the state · 70 a bug of ours · 130, 143 interrupted
+    """
+
+
+for command in (validate, dedupe, ingest, token):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line. Every way to the exit leads through here."""
+    try:
+        app()
+    except EbingestError as error:
+        _report(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Python must not try to flush it at the end, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_BROKEN_PIPE)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
+
+def _report(error: EbingestError) -> None:
+    from eventbridge_cli.cli.screen import Screen
+
+    Screen().error(error)
+    if isinstance(error, AccountError) and error.__cause__ is not None:
+        raise error
+    if "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]:
+        stopped = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": stopped}))

@@ -1,0 +1,77 @@
+"""`ebingest dedupe`: write each event once."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eventbridge_cli.cli.options import (
+    INTAKE,
+    Inputs,
+    Keys,
+    MaxRecordBytes,
+    OutputFile,
+    Progress,
+    Quiet,
+    ShowProgress,
+    Strict,
+    Window,
+    WindowSize,
+)
+from eventbridge_cli.cli.reading import intake_of, written
+
+
+def dedupe(
+    inputs: Inputs = None,
+    *,
+    output: OutputFile = None,
+    key: Keys = None,
+    window: Window = None,
+    window_size: WindowSize = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Name both places of every copy.", rich_help_panel=INTAKE)
+    ] = False,
+    strict: Strict = False,
+    max_record_bytes: MaxRecordBytes = None,
+    quiet: Quiet = False,
+    progress: ShowProgress = Progress.AUTO,
+) -> None:
+    """Write each event once, as NDJSON; exit 0 unless a record is bad (1).
+
+    The first event with a key stays, its bytes untouched. A later one is left out and counted; where its content
+    differs from the first it is a conflict, and counted as such too.
+    """
+    from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.flow import Duplicate, Event
+    from eventbridge_cli.ledger.tally import Tally
+    from eventbridge_cli.settings import load
+
+    settings = load(key=key, window=window, window_size=window_size, max_record_bytes=max_record_bytes)
+    intake = intake_of(inputs, settings, strict=strict, own_files=[output])
+    screen, tally = Screen(quiet=quiet, progress=progress), Tally()
+    with ExitStack() as files:
+        out = files.enter_context(written(output or Path("-")))
+        assert out is not None  # noqa: S101 - there is a path
+        files.enter_context(screen.watch(tally, intake.meter))
+        for item in intake.unique():
+            tally.read(item)
+            if isinstance(item, Event):
+                out.write(item.body + b"\n")
+            elif isinstance(item, Duplicate):
+                if explain:
+                    screen.duplicate(item)
+            elif not quiet:
+                screen.rejection(item)
+    counts = tally.counts
+    unique = counts.read - counts.duplicate - counts.rejected
+    screen.counts(
+        "Deduplicated",
+        {"read": counts.read, "unique": unique, "duplicate": counts.duplicate, "rejected": counts.rejected},
+    )
+    if tally.conflicts:
+        how = "" if explain else "; --explain names them"
+        screen.warn(f"{tally.conflicts:,} of the duplicates are conflicts: their content differs{how}.")
+    screen.troubles(tally)
+    screen.dropped_fields(dict(tally.dropped_fields))
+    raise typer.Exit(1 if counts.rejected else 0)

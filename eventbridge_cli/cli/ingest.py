@@ -1,0 +1,303 @@
+"""`ebingest ingest`: validate, deduplicate, cut, post and account."""
+
+import json
+import tempfile
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eventbridge_cli.cli.options import (
+    DELIVERY,
+    FILES,
+    INTAKE,
+    Inputs,
+    Keys,
+    MaxErrors,
+    MaxRecordBytes,
+    Progress,
+    Quiet,
+    ShowProgress,
+    Verbose,
+    Window,
+    WindowSize,
+)
+from eventbridge_cli.cli.reading import intake_of, written
+
+if TYPE_CHECKING:
+    from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.intake.pipeline import Intake
+    from eventbridge_cli.settings import Settings
+
+
+class Output(StrEnum):
+    """How the summary is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def ingest(
+    inputs: Inputs = None,
+    *,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Send to a stand-in platform on this machine, made for this run.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything but post, and print the plan.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Read everything first and send nothing unless every record is good; "
+            "take RFC 3339 times alone, reject unknown fields.",
+        ),
+    ] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Send what earlier runs delivered all the same.")
+    ] = False,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")
+    ] = Output.TEXT,
+    key: Keys = None,
+    window: Window = None,
+    window_size: WindowSize = None,
+    max_record_bytes: MaxRecordBytes = None,
+    max_errors: MaxErrors = None,
+    chunk_events: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            metavar="N",
+            help="Events in a request, at most. \\[env: EBINGEST_CHUNK_EVENTS]",
+            show_default="100",
+            rich_help_panel=INTAKE,
+        ),
+    ] = None,
+    chunk_bytes: Annotated[
+        int | None,
+        typer.Option(
+            min=200,
+            max=500_000,
+            metavar="N",
+            help="Bytes in a request, at most. \\[env: EBINGEST_CHUNK_BYTES]",
+            show_default="500000",
+            rich_help_panel=INTAKE,
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            metavar="N",
+            help="Requests in flight at once, at most. \\[env: EBINGEST_CONCURRENCY]",
+            show_default="5",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/UNIT",
+            help="Requests, at most, as in 240/min. \\[env: EBINGEST_RATE]",
+            show_default="what the platform allows",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="Wait so long for an answer. \\[env: EBINGEST_TIMEOUT]",
+            show_default="30",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    max_attempts: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="POSTs of a chunk before it is left pending. \\[env: EBINGEST_MAX_ATTEMPTS]",
+            show_default="8",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    max_elapsed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="Retry a chunk for so long. \\[env: EBINGEST_MAX_ELAPSED]",
+            show_default="300",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    max_wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="A longer Retry-After ends the run, all of it pending. \\[env: EBINGEST_MAX_WAIT]",
+            show_default="180",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Audit file; appended to. \\[env: EBINGEST_AUDIT]",
+            show_default="ingestion_audit.jsonl",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    dead_letters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Bad records are kept there. \\[env: EBINGEST_DEAD_LETTERS]",
+            show_default="dead_letters.ndjson",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    summary_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the summary there as JSON. \\[env: EBINGEST_SUMMARY_FILE]",
+            show_default=False,
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where delivered keys are kept. \\[env: EBINGEST_STATE]",
+            show_default="the user's state folder",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    remember: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="DAYS",
+            help="Keep delivered keys for so long. \\[env: EBINGEST_REMEMBER]",
+            show_default="7",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: ShowProgress = Progress.AUTO,
+) -> None:
+    """Load events: validate, deduplicate, cut into chunks, post, and account for every record.
+
+    What earlier runs delivered is not sent again, so that the same command resumes a run that was cut short.
+    """
+    from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.ledger.tally import ErrorBudget
+    from eventbridge_cli.settings import load
+
+    flags: dict[str, Any] = {
+        "key": key,
+        "window": window,
+        "window_size": window_size,
+        "max_record_bytes": max_record_bytes,
+        "chunk_events": chunk_events,
+        "chunk_bytes": chunk_bytes,
+        "concurrency": concurrency,
+        "rate": rate,
+        "timeout": timeout,
+        "max_attempts": max_attempts,
+        "max_elapsed": max_elapsed,
+        "max_wait": max_wait,
+        "audit": audit,
+        "dead_letters": dead_letters,
+        "summary_file": summary_file,
+        "state": state,
+        "remember": remember,
+    }
+    screen = Screen(quiet=quiet, progress=progress)
+    settings = load(**flags)
+    budget = ErrorBudget.parse(max_errors) if max_errors else None
+    own_files = [settings.audit, settings.dead_letters, settings.summary_file]
+    intake = intake_of(inputs, settings, strict=strict, own_files=own_files)
+    if dry_run:
+        _plan(intake, settings, screen, output)
+    with ExitStack() as around:
+        if sandbox:
+            from eventbridge_cli.sandbox.process import SandboxProcess
+
+            platform = around.enter_context(SandboxProcess())
+            folder = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="ebingest-")))
+            screen.say(f"Sandbox: a stand-in platform at {platform.url}, with made-up credentials and state.")
+            settings = load(
+                **flags,
+                env=platform.url,
+                client_id=platform.client_id,
+                client_secret=platform.client_secret,
+                access_token="",
+            )
+        else:
+            folder = None
+        from eventbridge_cli.run import Job, ingest as run_ingest
+
+        job = Job(settings=settings, intake=intake, state=folder, resend=resend, max_errors=budget)
+        summary = run_ingest(job, watch=screen.watch, warn=screen.warn)
+    document = json.dumps(summary.as_dict())
+    with written(settings.summary_file) as file:
+        if file is not None:
+            file.write(document.encode() + b"\n")
+    if output is Output.JSON:
+        typer.echo(document)
+    screen.summary(summary)
+    raise typer.Exit(summary.exit_code)
+
+
+def _plan(intake: "Intake", settings: "Settings", screen: "Screen", output: Output) -> None:
+    """Print what a run would send, and end."""
+    from eventbridge_cli.flow import Chunk
+    from eventbridge_cli.ledger.tally import Tally
+
+    tally, chunks, events, size = Tally(), 0, 0, 0
+    with screen.watch(tally, intake.meter):
+        for item in intake.chunks():
+            if isinstance(item, Chunk):
+                chunks += 1
+                events += len(item.events)
+                size += len(item.body)
+                for event in item.events:
+                    tally.read(event)
+            else:
+                tally.read(item)
+    rate = settings.requests_per_second
+    plan: dict[str, float | None] = {
+        "events": events,
+        "bytes": size,
+        "chunks": chunks,
+        "requests": chunks,
+        "least_seconds": max(chunks - 1, 0) / rate if rate else None,
+    }
+    counts = tally.counts
+    if output is Output.JSON:
+        account = {"read": counts.read, "duplicate": counts.duplicate, "rejected": counts.rejected}
+        typer.echo(json.dumps({"plan": plan, "counts": account}))
+    screen.counts(
+        "Dry run: nothing was sent",
+        {"read": counts.read, "to send": events, "duplicate": counts.duplicate, "rejected": counts.rejected},
+    )
+    screen.say(f"  {size:,} bytes in {chunks:,} chunks, so at least {chunks:,} requests")
+    if rate:
+        screen.say(f"  at {settings.rate} that takes at least {plan['least_seconds']:,.0f} s")
+    screen.troubles(tally)
+    screen.dropped_fields(dict(tally.dropped_fields))
+    raise typer.Exit(1 if counts.rejected else 0)

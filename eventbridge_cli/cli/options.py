@@ -1,0 +1,97 @@
+"""Options that several commands share. A default shown here is the setting's own; a test holds them equal."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DELIVERY, FILES, SCREEN, INTAKE = "Delivery", "Files", "Screen", "Reading"
+
+
+class Progress(StrEnum):
+    """When to show progress."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Files, folders, quoted globs, or - for standard input (which is also read if nothing is named).",
+        show_default=False,
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Take RFC 3339 times alone, reject unknown fields.",
+        rich_help_panel=INTAKE,
+    ),
+]
+Keys = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="PATHS",
+        help="Field paths that make two events copies, with commas between them. \\[env: EBINGEST_KEY]",
+        show_default="interactionId,eventType,eventTime",
+        rich_help_panel=INTAKE,
+    ),
+]
+Window = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        metavar="SECONDS",
+        help="Forget a key after so much event time. \\[env: EBINGEST_WINDOW]",
+        show_default="never",
+        rich_help_panel=INTAKE,
+    ),
+]
+WindowSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Remember the last N keys. \\[env: EBINGEST_WINDOW_SIZE]",
+        show_default="all",
+        rich_help_panel=INTAKE,
+    ),
+]
+MaxRecordBytes = Annotated[
+    int | None,
+    typer.Option(
+        min=100,
+        metavar="N",
+        help="Reject a longer record, without holding it in memory. \\[env: EBINGEST_MAX_RECORD_BYTES]",
+        show_default="1000000",
+        rich_help_panel=INTAKE,
+    ),
+]
+MaxErrors = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|N%",
+        help="Stop (exit 4) at more bad records than that.",
+        show_default="no limit",
+        rich_help_panel=INTAKE,
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=SCREEN)
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say more: each retry, each source.", rich_help_panel=SCREEN)
+]
+ShowProgress = Annotated[
+    Progress,
+    typer.Option("--progress", help="Show a progress bar; auto: on a terminal.", rich_help_panel=SCREEN),
+]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the events there.", show_default="stdout"),
+]

@@ -1,0 +1,285 @@
+"""All that people read, on standard error. Text that comes from data is shown as text and nothing else."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from eventbridge_cli.cli.options import Progress as When
+from eventbridge_cli.errors import EbingestError
+from eventbridge_cli.flow import Duplicate, Origin, Rejection
+from eventbridge_cli.intake.sources import Meter
+from eventbridge_cli.ledger.summary import Summary
+from eventbridge_cli.ledger.tally import Counts, Tally
+
+_REFRESH_SECONDS = 0.2
+_LINE_SECONDS = 30.0
+_BAR = 30
+_TOP = 10
+_STYLES = {
+    "delivered": "green",
+    "valid": "green",
+    "unique": "green",
+    "duplicate": "cyan",
+    "rejected": "red",
+    "refused": "red",
+    "pending": "yellow",
+}
+
+
+def safe(text: str) -> str:
+    """Text without anything that a terminal could act on: control characters are shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Screen:
+    """Writes to standard error; `quiet` keeps everything but errors off it."""
+
+    def __init__(self, *, quiet: bool = False, progress: When = When.AUTO) -> None:
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._quiet = quiet
+        self._progress = progress
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line, unless quiet."""
+        if not self._quiet:
+            self._line(safe(text), style)
+
+    def warn(self, message: str) -> None:
+        """Something odd that does not end the run."""
+        self.say(f"Note: {message}", "yellow")
+
+    def error(self, error: EbingestError) -> None:
+        """What ended the run, and what to do about it."""
+        self._line(Text.assemble(("Error: ", "bold red"), *_lines(error.message)))
+        for line in _lines(error.remedy):
+            self._line(line)
+
+    def rejection(self, rejection: Rejection) -> None:
+        """All that is wrong with a record, a line each."""
+        for problem in rejection.problems:
+            code = f"  [{rejection.reason}/{problem.code}]"
+            self._line(Text.assemble((safe(str(rejection.origin)), "bold"), ": ", safe(str(problem)), (code, "dim")))
+
+    def duplicate(self, duplicate: Duplicate) -> None:
+        """Both places of a copy."""
+        word = "conflict" if duplicate.conflict else "duplicate"
+        what = "differs in content from" if duplicate.conflict else "is a copy of"
+        self._line(f"{word}: {safe(str(duplicate.event.origin))} {what} {safe(str(duplicate.first))}")
+
+    def _line(self, text: str | Text, style: str = "") -> None:
+        self._console.print(text, style=style, soft_wrap=True)
+
+    # Progress
+
+    @contextmanager
+    def watch(self, tally: Tally, meter: Meter) -> Iterator[None]:
+        """Show how far a run has come: a bar on a terminal, a line every 30 seconds elsewhere."""
+        bar = self._progress == When.ALWAYS or (self._progress == When.AUTO and self._console.is_terminal)
+        if self._quiet or self._progress == When.NEVER:
+            yield
+        elif bar:
+            with self._bar(tally, meter):
+                yield
+        else:
+            with _every(_LINE_SECONDS, lambda: self._line(_progress_line(tally, meter))):
+                yield
+
+    @contextmanager
+    def _bar(self, tally: Tally, meter: Meter) -> Iterator[None]:
+        progress = Progress(
+            BarColumn(bar_width=20),
+            DownloadColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            auto_refresh=False,
+        )
+        task = progress.add_task("", total=meter.total)
+
+        def update() -> None:
+            progress.update(task, completed=meter.read, description=_counts_line(tally), refresh=True)
+
+        with progress, _every(_REFRESH_SECONDS, update):
+            yield
+
+    # Summaries
+
+    def counts(self, title: str, rows: dict[str, int]) -> None:
+        """An account: a title, and a row for each count with its share of the first."""
+        if self._quiet:
+            return
+        self._line(Text(title, style="bold"))
+        self._console.print(_account(rows))
+
+    def troubles(self, tally: Tally) -> None:
+        """What was wrong, most frequent first, with one place each."""
+        found = sorted(tally.troubles.values(), key=lambda trouble: -trouble.count)
+        self._troubles([(t.count, t.reason, t.code, t.path, t.example) for t in found])
+
+    def _troubles(self, troubles: list[tuple[int, str, str, str, str]]) -> None:
+        if not troubles or self._quiet:
+            return
+        table = Table.grid(padding=(0, 2))
+        table.add_column(justify="right", style="red", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_column(overflow="fold")
+        for count, reason, code, path, example in troubles[:_TOP]:
+            what = f"{reason}: {code}" + (f" in {path}" if path else "")
+            table.add_row(f"{count:,}", safe(what), Text(f"first at {safe(example)}", style="dim"))
+        self._line(Text("\nWhat is wrong", style="bold"))
+        self._console.print(table)
+        if len(troubles) > _TOP:
+            self._line(f"  and {len(troubles) - _TOP} reasons more")
+
+    def dropped_fields(self, dropped: dict[str, int]) -> None:
+        """Fields that the schema does not have, left out of what is sent."""
+        if dropped:
+            names = ", ".join(f"{name} ({count:,})" for name, count in list(dropped.items())[:_TOP])
+            self.warn(f"fields that the schema does not have were left out: {names}.")
+
+    def summary(self, summary: Summary) -> None:
+        """The account of an ingest run."""
+        if self._quiet:
+            if summary.stopped:
+                self._line(f"Error: {safe(summary.stopped['message'])} {safe(summary.stopped['remedy'])}")
+            return
+        self.counts(f"Run {summary.run}, {_seconds(summary.seconds)}", summary.counts)
+        if summary.requests:
+            self._delivery(summary)
+        self._troubles(
+            [(t["count"], t["reason"], t["code"], t["path"], t["example"]) for t in summary.troubles]
+        )
+        self._line("")
+        self.dropped_fields(summary.dropped_fields)
+        if summary.conflicts:
+            self.warn(
+                f"{summary.conflicts:,} of the duplicates differ in content from the event they copy; "
+                "see them with: ebingest dedupe --explain"
+            )
+        for warning, count in summary.warnings.items():
+            self.warn(f"{count:,} requests count as delivered although {warning}.")
+        if summary.unknown_outcomes:
+            self.warn(
+                f"{summary.unknown_outcomes:,} requests got no answer; they were sent again under the same id."
+            )
+        for name, path in summary.files.items():
+            self._line(f"{name.replace('_', ' ').capitalize():13} {safe(path)}")
+        self._next(summary)
+
+    def _delivery(self, summary: Summary) -> None:
+        latency = summary.latency
+        retries = f", {summary.retries:,} retries" if summary.retries else ""
+        self._line(Text("\nDelivery", style="bold"))
+        self._line(
+            f"  {summary.requests:,} requests{retries}, {_size(summary.bytes_sent)} in "
+            f"{_seconds(summary.busy_seconds)}: {summary.events_per_second:,.0f} events/s"
+        )
+        marks = "   ".join(f"{name} {_seconds(latency[name])}" for name in ("p50", "p90", "p99", "max"))
+        self._line(f"  latency  {marks}")
+        most = max(row["requests"] for row in latency["histogram"])
+        for row in latency["histogram"]:
+            if row["requests"]:
+                bound = f"up to {_seconds(row['up_to'])}" if row["up_to"] else "longer"
+                bar = "━" * max(1, round(_BAR * row["requests"] / most))
+                self._line(Text.assemble(f"  {bound:>13} ", (bar, "blue"), f" {row['requests']:,}"))
+
+    def _next(self, summary: Summary) -> None:
+        """What to do next, where something is amiss."""
+        for run, count in summary.delivered_earlier.items():
+            self._line(f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same")
+        advice = []
+        if summary.stopped:
+            self._line(Text.assemble("\n", ("Stopped: ", "bold red"), safe(summary.stopped["message"])))
+            advice += _lines(summary.stopped["remedy"])
+        elif summary.counts["pending"]:
+            cause = next(iter(summary.pending_causes))
+            self._line(Text.assemble("\n", ("Pending: ", "bold yellow"), safe(cause)))
+            advice.append("Run the same command again: it sends what is pending, and nothing twice.")
+        if (summary.counts["rejected"] or summary.counts["refused"]) and "dead_letters" in summary.files:
+            advice.append("Mend the bad records (the dead letters hold them) and load them; the others are settled.")
+        for line in advice:
+            self._line(Text.assemble(("Next: ", "bold"), safe(line)))
+
+
+def _account(rows: dict[str, int]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, min_width=11)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    total = next(iter(rows.values()))
+    for index, (name, count) in enumerate(rows.items()):
+        style = _STYLES.get(name, "") if count else "dim"
+        share, bar = "", ""
+        if index and count:
+            share = f"{100 * count / total:.1f} %"
+            bar = "━" * max(1, round(_BAR * count / total))
+        table.add_row(Text(f"  {name}", style=style), Text(f"{count:,}", style=style), share, Text(bar, style=style))
+    return table
+
+
+@contextmanager
+def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
+    """Do something every so often, in a thread, while the body runs."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            do()
+
+    thread = threading.Thread(target=repeat, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _counts_line(tally: Tally) -> str:
+    counts: Counts = tally.counts
+    seconds = max(tally.clock() - tally.started, 0.001)
+    parts = [f"{counts.read:,} read"]
+    parts += [f"{counts.delivered:,} delivered"] if tally.chunks else []
+    bad = counts.rejected + counts.refused
+    parts += [f"{bad:,} bad"] if bad else []
+    parts += [f"{tally.in_flight} in flight"] if tally.chunks else []
+    parts.append(f"{counts.read / seconds:,.0f}/s")
+    return ", ".join(parts)
+
+
+def _progress_line(tally: Tally, meter: Meter) -> str:
+    share = f" ({100 * meter.read / meter.total:.0f} % of the input)" if meter.total else ""
+    return f"{_seconds(tally.clock() - tally.started)}: {_counts_line(tally)}{share}"
+
+
+def _lines(text: str) -> list[str]:
+    """Lines of a message of our own, each made safe: it may quote data."""
+    return [safe(line) for line in text.splitlines()]
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:,.0f} ms"
+    return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"  # noqa: PLR2004
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def place_of(origin: Origin) -> dict[str, object]:
+    """An origin for JSON."""
+    return {"source": origin.source, "line": origin.line, "index": origin.index}

@@ -1,0 +1,153 @@
+"""`ebingest validate`: check events and say what is wrong with them."""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eventbridge_cli.cli.options import (
+    FILES,
+    Inputs,
+    MaxErrors,
+    MaxRecordBytes,
+    Progress,
+    Quiet,
+    ShowProgress,
+    Strict,
+)
+from eventbridge_cli.cli.reading import intake_of, written
+
+if TYPE_CHECKING:
+    from eventbridge_cli.flow import Rejection
+
+
+class Output(StrEnum):
+    """How the findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def validate(
+    inputs: Inputs = None,
+    *,
+    strict: Strict = False,
+    output: Annotated[
+        Output,
+        typer.Option("--output", "-o", help="text for people, json, or annotations for GitHub Actions."),
+    ] = Output.TEXT,
+    valid_out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the valid events there, as NDJSON.", rich_help_panel=FILES),
+    ] = None,
+    invalid_out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the bad records there, as they were read.", rich_help_panel=FILES),
+    ] = None,
+    max_errors: MaxErrors = None,
+    max_record_bytes: MaxRecordBytes = None,
+    quiet: Quiet = False,
+    progress: ShowProgress = Progress.AUTO,
+) -> None:
+    """Check events against the schema; exit 0 if every record is valid, 1 if not.
+
+    Every problem is named with its file, line and field, what was found and what is allowed. Nothing is sent.
+    """
+    from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.errors import TooManyErrorsError
+    from eventbridge_cli.flow import Event
+    from eventbridge_cli.ledger.tally import ErrorBudget, Tally
+    from eventbridge_cli.settings import load
+
+    settings = load(max_record_bytes=max_record_bytes)
+    intake = intake_of(inputs, settings, strict=strict, own_files=[valid_out, invalid_out])
+    budget = ErrorBudget.parse(max_errors) if max_errors else None
+    screen, tally = Screen(quiet=quiet, progress=progress), Tally()
+    report = {
+        Output.TEXT: screen.rejection,
+        Output.JSON: _json_reporter(),
+        Output.GITHUB: _annotate,
+    }[output]
+    stopped: TooManyErrorsError | None = None
+    with ExitStack() as files:
+        valid = files.enter_context(written(valid_out))
+        invalid = files.enter_context(written(invalid_out))
+        files.enter_context(screen.watch(tally, intake.meter))
+        try:
+            for item in intake.events():
+                tally.read(item)
+                if isinstance(item, Event):
+                    if valid is not None:
+                        valid.write(item.body + b"\n")
+                    continue
+                if not quiet or output is not Output.TEXT:
+                    report(item)
+                if invalid is not None and item.data is not None:
+                    invalid.write(item.data + b"\n")
+                if budget:
+                    budget.check(tally.counts.rejected, tally.counts.read)
+            if budget:
+                budget.check(tally.counts.rejected, tally.counts.read, at_end=True)
+        except TooManyErrorsError as error:
+            stopped = error
+    counts = {"read": tally.counts.read, "valid": tally.counts.read - tally.counts.rejected}
+    counts["rejected"] = tally.counts.rejected
+    if output is Output.JSON:
+        problems = [asdict(trouble) for trouble in tally.troubles.values()]
+        end = {"counts": counts, "troubles": problems, "dropped_fields": dict(tally.dropped_fields)}
+        opening = "" if tally.counts.rejected else '{"rejections":['
+        typer.echo(f"{opening}],{json.dumps(end)[1:]}")
+    else:
+        screen.counts("Validated", counts)
+        screen.troubles(tally)
+        screen.dropped_fields(dict(tally.dropped_fields))
+    if stopped is not None:
+        raise stopped
+    raise typer.Exit(1 if tally.counts.rejected else 0)
+
+
+def _json_reporter() -> "Callable[[Rejection], None]":
+    """Prints one JSON object piece by piece, so that a million findings need no memory."""
+    before = '{"rejections":['
+
+    def report(rejection: "Rejection") -> None:
+        nonlocal before
+        origin = rejection.origin
+        document = {
+            "source": origin.source,
+            "line": origin.line,
+            "column": origin.column,
+            "index": origin.index,
+            "stage": rejection.stage,
+            "reason": rejection.reason,
+            "problems": [asdict(problem) for problem in rejection.problems],
+        }
+        typer.echo(before + json.dumps(document), nl=False)
+        before = ",\n"
+
+    return report
+
+
+def _annotate(rejection: "Rejection") -> None:
+    """An annotation for each problem, as GitHub Actions reads them from a job's output."""
+    origin = rejection.origin
+    for problem in rejection.problems:
+        title = _property(f"{rejection.reason}/{problem.code}")
+        place = f"file={_property(origin.source)},line={origin.line},title={title}"
+        item = f"[{origin.index}] " if origin.index is not None else ""
+        typer.echo(f"::error {place}::{_data(item + str(problem))}")
+
+
+def _data(text: str) -> str:
+    text = "".join(c if c.isprintable() or c in "\r\n" else c.encode("unicode_escape").decode() for c in text)
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
