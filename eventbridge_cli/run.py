@@ -25,7 +25,6 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
 
 from platformdirs import user_state_path
 
@@ -59,40 +58,37 @@ Watch = Callable[[Tally, Meter], AbstractContextManager[None]]
 """Shows a run's progress while it lasts."""
 
 
-class Warn(Protocol):
-    """Tells the user something that does not end the run."""
-
-    def __call__(self, message: str) -> None:
-        """Say it."""
-        ...
+Warn = Callable[[str], None]
+"""Tells the user something that does not end the run."""
 
 
-def credentials(settings: Settings, where: Endpoints) -> Credentials:
+def credentials(settings: Settings, where: Endpoints, *, to_ingest: bool) -> Credentials:
     """What the token is asked for with.
+
+    Args:
+        settings: the resolved settings.
+        where: the endpoints that they give.
+        to_ingest: whether an ingest endpoint is needed as well.
 
     Raises:
         ConfigurationError: names everything that is missing, all at once.
     """
-    secret = settings.secret()
-    missing = []
-    if settings.access_token is None:
-        missing += [] if where.token_url else ["GENESYS_ENV (or GENESYS_TOKEN_URL)"]
-        missing += [] if settings.client_id else ["GENESYS_CLIENT_ID"]
-        missing += [] if secret else ["GENESYS_CLIENT_SECRET (or GENESYS_CLIENT_SECRET_FILE)"]
-    if missing:
+    secret = settings.secret() or settings.access_token
+    needs_token = settings.access_token is None
+    needed = {
+        "GENESYS_ENV": (where.ingest_url or not to_ingest) and (where.token_url or not needs_token),
+        "GENESYS_CLIENT_ID": settings.client_id or not needs_token,
+        "GENESYS_CLIENT_SECRET (or GENESYS_CLIENT_SECRET_FILE)": secret,
+    }
+    missing = [name for name, there in needed.items() if not there]
+    if missing or secret is None:
         raise ConfigurationError(
             f"These settings are missing: {', '.join(missing)}.",
             "Set them in the environment or in a file .env; .env.example shows all. "
-            "To try the tool without a platform, use: ebingest ingest FILE --sandbox",
+            "To try the tool without a platform: ebingest ingest FILE --sandbox",
         )
-    assert secret is not None or settings.access_token is not None  # noqa: S101
     return Credentials(
-        where.token_url,
-        settings.client_id or "",
-        secret or settings.access_token,  # type: ignore[arg-type]
-        settings.scope,
-        where.region,
-        settings.access_token,
+        where.token_url, settings.client_id or "", secret, settings.scope, where.region, settings.access_token
     )
 
 
@@ -162,13 +158,7 @@ def ingest(job: Job, *, watch: Watch = lambda *_: nullcontext(), warn: Warn) -> 
     """
     settings = job.settings
     where = endpoints(settings)
-    if not where.ingest_url:
-        raise ConfigurationError(
-            "There is no endpoint to send to: GENESYS_ENV (or GENESYS_INGEST_URL) is missing.",
-            "Set it in the environment or in a file .env. "
-            "To try the tool without a platform, use: ebingest ingest FILE --sandbox",
-        )
-    who = credentials(settings, where)
+    who = credentials(settings, where, to_ingest=True)
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     scope = scope_name(where.ingest_url, who.client_id)
     folder = job.state or settings.state or user_state_path("ebingest")
@@ -187,7 +177,9 @@ def ingest(job: Job, *, watch: Watch = lambda *_: nullcontext(), warn: Warn) -> 
         tally = Tally()
         intake = open_now.enter_context(_readable_twice(job.intake)) if job.intake.strict else job.intake
         if lines.mended:
-            warn(f"{settings.audit} ended in half a line ({lines.mended} bytes) of a run that was killed; it is mended.")
+            warn(
+                f"{settings.audit} ended in half a line ({lines.mended} bytes) of a run that was killed; it is mended."
+            )
         if store.set_aside:
             warn(
                 f"The record of what is delivered was damaged. It is kept as {store.set_aside}, and a new one is "
@@ -256,7 +248,12 @@ async def _deliver(
             pace=Pace(settings.concurrency, rate=settings.requests_per_second),
         )
         pump = Pump(intake.chunks(delivered))
-        with _signals(lambda number: (ingester.stop(InterruptedRunError(number)), pump.stop())):
+
+        def interrupt(number: int) -> None:
+            ingester.stop(InterruptedRunError(number))
+            pump.stop()
+
+        with _signals(interrupt):
             await ingester.ingest(_noted(pump, ledger, tally, job.max_errors, intake), settings.concurrency)
         if job.max_errors:
             counts = tally.counts
@@ -292,7 +289,9 @@ class Pump:
     def __init__(self, items: Iterator[Chunk | Rejection | Duplicate]) -> None:
         self._items = items
         self._loop = asyncio.get_running_loop()
-        self._ready: asyncio.Queue[list[Chunk | Rejection | Duplicate] | BaseException | None] = asyncio.Queue()
+        self._ready: asyncio.Queue[list[Chunk | Rejection | Duplicate] | BaseException | None] = (
+            asyncio.Queue()
+        )
         self._wanted = threading.Semaphore(1)
         self._stopped = False
         threading.Thread(target=self._pull, name="intake", daemon=True).start()
@@ -335,7 +334,7 @@ class Pump:
 
 
 @contextmanager
-def _signals(stop: Callable[[int], object]) -> Iterator[None]:
+def _signals(stop: Callable[[int], None]) -> Iterator[None]:
     """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once."""
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)

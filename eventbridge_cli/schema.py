@@ -141,7 +141,7 @@ class _BulkEvent(TypedDict):
 
 
 class _StrictBulkEvent(_BulkEvent):
-    eventTime: Annotated[NonEmpty, AfterValidator(_strict)]  # type: ignore[misc]
+    eventTime: Annotated[NonEmpty, AfterValidator(_strict)]
 
 
 def bulk_validator(*, strict: bool) -> SchemaValidator:

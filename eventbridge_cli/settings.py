@@ -110,19 +110,25 @@ class Settings(BaseSettings):
         None, validation_alias=_genesys("TOKEN_URL"), description="Token endpoint, in place of GENESYS_ENV's."
     )
     ingest_url: str | None = Field(
-        None, validation_alias=_genesys("INGEST_URL"), description="Ingest endpoint, in place of GENESYS_ENV's."
+        None,
+        validation_alias=_genesys("INGEST_URL"),
+        description="Ingest endpoint, in place of GENESYS_ENV's.",
     )
 
     audit: Path = Field(Path("ingestion_audit.jsonl"), description="Audit file; appended to.")
     dead_letters: Path = Field(Path("dead_letters.ndjson"), description="Where bad records are kept.")
     summary_file: Path | None = Field(None, description="Write the summary there as JSON.")
-    state: Path | None = Field(None, description="Folder of the delivered keys; by default the user's state folder.")
+    state: Path | None = Field(
+        None, description="Folder of the delivered keys; by default the user's state folder."
+    )
     remember: float = Field(7, ge=0, description="Days for which delivered keys are kept.")
     key: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         ("interactionId", "eventType", "eventTime"),
         description="Field paths, with commas between them, that make two events copies of each other.",
     )
-    window: float | None = Field(None, gt=0, description="Seconds of event time for which a key is remembered.")
+    window: float | None = Field(
+        None, gt=0, description="Seconds of event time for which a key is remembered."
+    )
     window_size: int | None = Field(None, ge=1, description="How many keys are remembered.")
     max_record_bytes: int = Field(1_000_000, ge=100, description="A longer record is rejected.")
     chunk_events: int = Field(100, ge=1, le=100, description="Events in a request, at most.")
@@ -134,7 +140,9 @@ class Settings(BaseSettings):
     timeout: float = Field(30, gt=0, description="Seconds to wait for an answer.")
     max_attempts: int = Field(8, ge=1, description="POSTs of a chunk before it is left pending.")
     max_elapsed: float = Field(300, gt=0, description="Seconds of retries before a chunk is left pending.")
-    max_wait: float = Field(180, ge=0, description="A longer Retry-After (seconds) ends the run, all pending.")
+    max_wait: float = Field(
+        180, ge=0, description="A longer Retry-After (seconds) ends the run, all pending."
+    )
 
     def secret(self) -> SecretStr | None:
         """The client secret, from the setting or from its file.
@@ -157,6 +165,12 @@ class Settings(BaseSettings):
                 f"GENESYS_CLIENT_SECRET_FILE: {self.client_secret_file} is empty.", "Put the secret there."
             )
         return SecretStr(text)
+
+    def against(self, url: str, client_id: str, client_secret: str) -> "Settings":
+        """The same settings for another platform, whatever the environment says of where to send."""
+        platform = {"env": url, "client_id": client_id, "client_secret": SecretStr(client_secret)}
+        overrides = dict.fromkeys(("access_token", "token_url", "ingest_url", "client_secret_file"))
+        return self.model_copy(update={**overrides, **platform})
 
     @property
     def requests_per_second(self) -> float | None:
@@ -215,7 +229,9 @@ def endpoints(settings: Settings) -> Endpoints:
     """
     token_url, ingest_url = _default_urls(settings.env) if settings.env else ("", "")
     found = Endpoints(
-        settings.token_url or token_url, settings.ingest_url or ingest_url, settings.env or "as given by its URL"
+        settings.token_url or token_url,
+        settings.ingest_url or ingest_url,
+        settings.env or "as given by its URL",
     )
     for url in filter(None, (found.token_url, found.ingest_url)):
         _check_url(url)

@@ -9,6 +9,7 @@ import typer
 
 from eventbridge_cli.cli.dedupe import dedupe
 from eventbridge_cli.cli.ingest import ingest
+from eventbridge_cli.cli.sandbox import sandbox
 from eventbridge_cli.cli.token import token
 from eventbridge_cli.cli.validate import validate
 from eventbridge_cli.errors import AccountError, EbingestError
@@ -49,7 +50,7 @@ def ebingest(
     """
 
 
-for command in (validate, dedupe, ingest, token):
+for command in (validate, dedupe, ingest, token, sandbox):
     app.command()(command)
 
 

@@ -43,7 +43,8 @@ def ingest(
     inputs: Inputs = None,
     *,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Send to a stand-in platform on this machine, made for this run.")
+        bool,
+        typer.Option("--sandbox", help="Send to a stand-in platform on this machine, made for this run."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Do everything but post, and print the plan.")
@@ -240,16 +241,11 @@ def ingest(
             platform = around.enter_context(SandboxProcess())
             folder = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="ebingest-")))
             screen.say(f"Sandbox: a stand-in platform at {platform.url}, with made-up credentials and state.")
-            settings = load(
-                **flags,
-                env=platform.url,
-                client_id=platform.client_id,
-                client_secret=platform.client_secret,
-                access_token="",
-            )
+            settings = settings.against(platform.url, platform.client_id, platform.client_secret)
         else:
             folder = None
-        from eventbridge_cli.run import Job, ingest as run_ingest
+        from eventbridge_cli.run import Job
+        from eventbridge_cli.run import ingest as run_ingest
 
         job = Job(settings=settings, intake=intake, state=folder, resend=resend, max_errors=budget)
         summary = run_ingest(job, watch=screen.watch, warn=screen.warn)

@@ -81,9 +81,7 @@ MaxErrors = Annotated[
         rich_help_panel=INTAKE,
     ),
 ]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=SCREEN)
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=SCREEN)]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Say more: each retry, each source.", rich_help_panel=SCREEN)
 ]

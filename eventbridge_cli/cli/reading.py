@@ -1,11 +1,10 @@
 """From the command line to an intake: what validate, dedupe and ingest have in common."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
-
-import sys
 
 from eventbridge_cli.errors import StorageError, UsageError
 
@@ -28,7 +27,8 @@ def intake_of(
 
     if not inputs and sys.stdin.isatty():
         raise UsageError(
-            "There is nothing to read.", "Name a file, a folder or a quoted glob, or pipe events in; see --help."
+            "There is nothing to read.",
+            "Name a file, a folder or a quoted glob, or pipe events in; see --help.",
         )
     sources = resolve(inputs or [], leave_out=[path for path in own_files if path is not None])
     return Intake(

@@ -65,7 +65,9 @@ class Screen:
         """All that is wrong with a record, a line each."""
         for problem in rejection.problems:
             code = f"  [{rejection.reason}/{problem.code}]"
-            self._line(Text.assemble((safe(str(rejection.origin)), "bold"), ": ", safe(str(problem)), (code, "dim")))
+            self._line(
+                Text.assemble((safe(str(rejection.origin)), "bold"), ": ", safe(str(problem)), (code, "dim"))
+            )
 
     def duplicate(self, duplicate: Duplicate) -> None:
         """Both places of a copy."""
@@ -194,7 +196,9 @@ class Screen:
     def _next(self, summary: Summary) -> None:
         """What to do next, where something is amiss."""
         for run, count in summary.delivered_earlier.items():
-            self._line(f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same")
+            self._line(
+                f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same"
+            )
         advice = []
         if summary.stopped:
             self._line(Text.assemble("\n", ("Stopped: ", "bold red"), safe(summary.stopped["message"])))
@@ -204,7 +208,9 @@ class Screen:
             self._line(Text.assemble("\n", ("Pending: ", "bold yellow"), safe(cause)))
             advice.append("Run the same command again: it sends what is pending, and nothing twice.")
         if (summary.counts["rejected"] or summary.counts["refused"]) and "dead_letters" in summary.files:
-            advice.append("Mend the bad records (the dead letters hold them) and load them; the others are settled.")
+            advice.append(
+                "Mend the bad records (the dead letters hold them) and load them; the others are settled."
+            )
         for line in advice:
             self._line(Text.assemble(("Next: ", "bold"), safe(line)))
 
@@ -222,7 +228,9 @@ def _account(rows: dict[str, int]) -> Table:
         if index and count:
             share = f"{100 * count / total:.1f} %"
             bar = "━" * max(1, round(_BAR * count / total))
-        table.add_row(Text(f"  {name}", style=style), Text(f"{count:,}", style=style), share, Text(bar, style=style))
+        table.add_row(
+            Text(f"  {name}", style=style), Text(f"{count:,}", style=style), share, Text(bar, style=style)
+        )
     return table
 
 

@@ -23,7 +23,8 @@ def token(
         bool, typer.Option("--header", help="Print a ready Authorization: line, for curl -H @-.")
     ] = False,
     output: Annotated[
-        Output, typer.Option("--output", "-o", help="json: what is known of the token; masked unless --reveal.")
+        Output,
+        typer.Option("--output", "-o", help="json: what is known of the token; masked unless --reveal."),
     ] = Output.TEXT,
 ) -> None:
     """Get a token with the client's credentials; masked unless you ask for it.
@@ -40,7 +41,7 @@ def token(
     from eventbridge_cli.settings import endpoints, load
 
     settings = load()
-    who = credentials(settings, endpoints(settings))
+    who = credentials(settings, endpoints(settings), to_ingest=False)
 
     async def get() -> Token:
         async with build_client(concurrency=1, timeout=settings.timeout) as client:
@@ -52,7 +53,11 @@ def token(
     shown = value if reveal else _masked(value)
     if output is Output.JSON:
         document = {"access_token": shown, "scope": found.scope, "seconds_left": left}
-        typer.echo(json.dumps(document | {"source": who.token_url if who.access_token is None else "GENESYS_ACCESS_TOKEN"}))
+        typer.echo(
+            json.dumps(
+                document | {"source": who.token_url if who.access_token is None else "GENESYS_ACCESS_TOKEN"}
+            )
+        )
     elif header:
         typer.echo(f"Authorization: Bearer {value}")
     elif reveal:

@@ -30,7 +30,12 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
 
 
 async def post(
-    client: httpx.AsyncClient, url: str, *, content: bytes, headers: dict[str, str], auth: httpx.Auth | None = None
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    content: bytes,
+    headers: dict[str, str],
+    auth: httpx.Auth | None = None,
 ) -> Answer | NoAnswer:
     """POST and wait for the answer, or for the lack of one.
 
@@ -57,6 +62,12 @@ async def post(
         return NoAnswer("timeout", sent=True)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise EndpointError(f"{url} can't be sent to: {error}.", "Check the URL, then run again.") from error
+    except httpx.LocalProtocolError:
+        # Its text may quote the token, so it goes no further.
+        raise EndpointError(
+            f"The request to {url} can't be put into HTTP: a header has a character that may not be there.",
+            "Check GENESYS_ACCESS_TOKEN for stray line breaks and spaces, then run again.",
+        ) from None
     except httpx.DecodingError:
         return NoAnswer("unreadable_answer", sent=True)
     except httpx.TransportError:

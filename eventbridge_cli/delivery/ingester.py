@@ -64,7 +64,10 @@ class _Part:
 
     def halves(self) -> "list[_Part]":
         events, middle = list(self.chunk.events), len(self.chunk.events) // 2
-        return [_Part(Chunk.of(half), self.started, [], self.renewed) for half in (events[:middle], events[middle:])]
+        return [
+            _Part(Chunk.of(half), self.started, [], self.renewed)
+            for half in (events[:middle], events[middle:])
+        ]
 
 
 class EventBridgeIngester:
@@ -176,9 +179,9 @@ class EventBridgeIngester:
                     return self._halve(part, limit, attempt)
                 case Sift():
                     return self._sift(part, decision, attempt)
-                case Stop(error):
-                    self.stop(error)
-                    return self._leave_pending(part, error.message)
+                case Stop():
+                    self.stop(decision.error)
+                    return self._leave_pending(part, decision.error.message)
                 case Renew():
                     if not await self._renew(part, token):
                         return []

@@ -117,7 +117,11 @@ class GenesysAuth:
             token = self._read(answer, began)
             if token is not None:
                 return token
-            asked = retry_after(answer.headers.get("retry-after"), time.time()) if isinstance(answer, Answer) else None
+            asked = (
+                retry_after(answer.headers.get("retry-after"), time.time())
+                if isinstance(answer, Answer)
+                else None
+            )
             delay = backoff(
                 _POLICY,
                 attempts=attempts,
@@ -126,7 +130,9 @@ class GenesysAuth:
                 random=random.random,
             )
             if isinstance(delay, GiveUp):
-                what = answer.kind.replace("_", " ") if isinstance(answer, NoAnswer) else f"HTTP {answer.status}"
+                what = (
+                    answer.kind.replace("_", " ") if isinstance(answer, NoAnswer) else f"HTTP {answer.status}"
+                )
                 raise PendingError(
                     f"No token from {self._credentials.token_url}: {what}, {delay.cause}.",
                     "Check the network and GENESYS_ENV; when the platform answers, run again.",

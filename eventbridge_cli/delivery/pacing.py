@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from random import random as system_random
+from typing import Any
 
 _HOLD_JITTER = 0.25  # seconds over which senders are spread after a pause
 _SPARE = 1  # requests of the platform's quota that are left alone
@@ -72,8 +73,7 @@ class Pace:
 
     async def pause(self, seconds: float | None) -> None:
         """Wait so long, or until something changes; None: until something changes."""
-        changed = asyncio.ensure_future(self._changed.wait())
-        waits: set[asyncio.Future[object]] = {changed}
+        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._changed.wait())}
         if seconds is not None:
             waits.add(asyncio.ensure_future(self._sleep(seconds)))
         try:

@@ -20,7 +20,10 @@ ENVELOPE_BYTES = len(ENVELOPE_OPEN) + len(ENVELOPE_CLOSE)
 
 
 def chunk(
-    items: Iterator[Event | Rejection | Duplicate], *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES
+    items: Iterator[Event | Rejection | Duplicate],
+    *,
+    max_events: int = MAX_EVENTS,
+    max_bytes: int = MAX_BYTES,
 ) -> Iterator[Chunk | Rejection | Duplicate]:
     """Gather events, in order, into chunks of at most `max_events` and `max_bytes`, envelope and commas counted.
 

@@ -146,9 +146,7 @@ class Cutter:
         for line in lines:
             if line.startswith(b"{") and line.endswith((b"}", b"}\r")):
                 self._lines_seen = True
-                yield RawRecord(
-                    Origin(name, number, column), line if line[-1] != _RETURN else line[:-1]
-                )
+                yield RawRecord(Origin(name, number, column), line if line[-1] != _RETURN else line[:-1])
             elif line not in {b"", b"\r"}:
                 break
             number += 1
@@ -452,7 +450,9 @@ class Cutter:
         return Rejection(origin, Stage.READ, Reason.OVERSIZED, (problem,), None)
 
     def _misplaced(self, found: str) -> Rejection:
-        problem = Problem("array", "", found, "values with commas between them", "mend the file at this place")
+        problem = Problem(
+            "array", "", found, "values with commas between them", "mend the file at this place"
+        )
         return Rejection(self._here(), Stage.READ, Reason.INVALID_JSON, (problem,), None)
 
     def _not_utf8(self) -> Rejection:

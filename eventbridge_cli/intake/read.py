@@ -25,4 +25,3 @@ def read(
                 yield from Cutter(source.name, read_block, max_record_bytes).records()
         except DAMAGED as error:
             yield unreadable(Origin(source.name, 1), error, None)
-

@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import BufferedReader, RawIOBase
+from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from eventbridge_cli.errors import UsageError
 
@@ -32,11 +32,11 @@ ENDINGS = (".ndjson", ".jsonl", ".json")
 """What a file in a folder must be called to be taken; a compressed one adds its own ending."""
 
 _COMPRESSED_ENDINGS = ("", ".gz", ".bz2", ".xz", ".zst")
-_MAGIC: tuple[tuple[bytes, Callable[[BufferedReader], IO[bytes]]], ...] = (
+_MAGIC: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
     (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream)),
-    (b"BZh", lambda stream: bz2.BZ2File(stream)),
-    (b"\xfd7zXZ\x00", lambda stream: lzma.LZMAFile(stream)),
-    (b"\x28\xb5\x2f\xfd", lambda stream: cast("IO[bytes]", zstd.ZstdFile(stream))),
+    (b"BZh", bz2.BZ2File),
+    (b"\xfd7zXZ\x00", lzma.LZMAFile),
+    (b"\x28\xb5\x2f\xfd", zstd.ZstdFile),
 )
 
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
@@ -155,13 +155,11 @@ def open_source(source: Source, meter: Meter) -> Iterator[Callable[[int], bytes]
     is the end. Memory stays flat whatever the compression ratio.
     """
     with ExitStack() as opened:
-        raw = (
-            sys.stdin.buffer.raw
-            if source.path is None
-            else opened.enter_context(source.path.open("rb", buffering=0))
-        )
-        buffered = BufferedReader(_Metered(cast("RawIOBase", raw), meter), BLOCK)
+        # Standard input is not ours to close, hence closefd.
+        file = 0 if source.path is None else source.path
+        raw = opened.enter_context(FileIO(file, closefd=source.path is not None))
+        buffered = BufferedReader(_Metered(raw, meter), BLOCK)
         start = buffered.peek(8)
         unpack = next((opener for magic, opener in _MAGIC if start.startswith(magic)), None)
-        stream = cast("BufferedReader", unpack(buffered)) if unpack else buffered
-        yield stream.read1
+        read1: Callable[[int], bytes] = (unpack(buffered) if unpack else buffered).read1
+        yield read1

@@ -125,7 +125,9 @@ def _json_problem(record: RawRecord) -> tuple[Reason, Problem] | None:
             problem = Problem("utf8", "", f"a byte that is no UTF-8 {place}", "", "save the file as UTF-8")
             return Reason.INVALID_ENCODING, problem
         remedy = "mend the line, or leave it out" if record.origin.index is None else "mend the item"
-        return Reason.INVALID_JSON, Problem("syntax", "", f"text that is not JSON ({what}) {place}", "", remedy)
+        return Reason.INVALID_JSON, Problem(
+            "syntax", "", f"text that is not JSON ({what}) {place}", "", remedy
+        )
     return None
 
 

@@ -46,7 +46,9 @@ class AppendedLines:
         data = line + b"\n"
         try:
             if os.write(self._file, data) != len(data):
-                raise OSError(28, "no space is left on the disk")  # ENOSPC: all that a short write to a file means
+                raise OSError(
+                    28, "no space is left on the disk"
+                )  # ENOSPC: all that a short write to a file means
         except OSError as error:
             os.ftruncate(self._file, self._size)
             raise self._storage_error(error) from error

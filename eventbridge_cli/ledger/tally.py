@@ -84,7 +84,9 @@ class ErrorBudget:
         except ValueError:
             limit = -1
         if not 0 <= limit < float("inf"):
-            raise UsageError(f"--max-errors: {text} is no number.", "Write a number, as in 20, or a share, as in 5%.")
+            raise UsageError(
+                f"--max-errors: {text} is no number.", "Write a number, as in 20, or a share, as in 5%."
+            )
         return cls(limit, percent)
 
     def check(self, bad: int, read: int, *, at_end: bool = False) -> None:

@@ -1,0 +1,72 @@
+"""What several tests need: events, and the tool run as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "sample_events"
+
+
+def event(number: int = 0, **changes: Any) -> dict[str, Any]:
+    """A valid event; `number` makes its interaction id, `changes` replace top-level fields."""
+    return {
+        "eventType": "conversation.answered",
+        "eventTime": "2026-03-02T09:15:03.123Z",
+        "interactionId": f"interaction-{number}",
+        "routingMetadata": {"queueId": "queue-1", "skill": "billing", "actionType": "ANSWER"},
+        "attributes": {"mediaType": "voice", "number": number},
+        "schemaVersion": 2,
+        **changes,
+    }
+
+
+def line(number: int = 0, **changes: Any) -> bytes:
+    """A valid event as compact JSON."""
+    return json.dumps(event(number, **changes), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def lines(count: int) -> bytes:
+    """So many distinct events as NDJSON."""
+    return b"".join(line(number) + b"\n" for number in range(count))
+
+
+def clean_environment(home: Path, **variables: str) -> dict[str, str]:
+    """An environment without any setting of the tool; its state goes to `home`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GENESYS", "EBINGEST", "XDG_"))
+    }
+    return {**kept, "HOME": str(home), "COLUMNS": "80", "NO_COLOR": "1", **variables}
+
+
+def ebingest(
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = b"",
+    check: Sequence[int] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the tool in a process of its own, in `cwd`, which is its home too; `check` lists the exit codes to take."""
+    result = subprocess.run(
+        [sys.executable, "-m", "eventbridge_cli", *map(str, arguments)],
+        cwd=cwd,
+        env=clean_environment(cwd, **(env or {})),
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    if check is not None:
+        assert result.returncode in check, result.stderr.decode()
+    return result
+
+
+def audit_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of an audit file."""
+    return [json.loads(text) for text in path.read_bytes().splitlines()]
