@@ -1,1 +1,63 @@
-"""Bulk loader for Genesys Cloud interaction events that accounts for every record."""
+"""Bulk loader for Genesys Cloud interaction events that accounts for every record.
+
+The names below are the tool as a library. They are loaded when they are first used, so that a command that needs
+no network never loads the HTTP client.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eventbridge_cli.delivery.client import build_client
+    from eventbridge_cli.delivery.ingester import EventBridgeIngester
+    from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
+    from eventbridge_cli.flow import Chunk, Duplicate, Event, Receipt, Rejection
+    from eventbridge_cli.intake.dedupe import DeduplicationCache
+    from eventbridge_cli.intake.pipeline import Intake
+    from eventbridge_cli.intake.sources import resolve
+    from eventbridge_cli.ledger.audit import AuditLogger
+    from eventbridge_cli.schema import EventBatch, EventBridgeEvent, RoutingMetadata
+
+__all__ = [
+    "AuditLogger",
+    "Chunk",
+    "Credentials",
+    "DeduplicationCache",
+    "Duplicate",
+    "Event",
+    "EventBatch",
+    "EventBridgeEvent",
+    "EventBridgeIngester",
+    "GenesysAuth",
+    "Intake",
+    "Receipt",
+    "Rejection",
+    "RoutingMetadata",
+    "build_client",
+    "resolve",
+]
+
+_HOMES = {
+    "AuditLogger": "ledger.audit",
+    "Chunk": "flow",
+    "Credentials": "delivery.oauth",
+    "DeduplicationCache": "intake.dedupe",
+    "Duplicate": "flow",
+    "Event": "flow",
+    "EventBatch": "schema",
+    "EventBridgeEvent": "schema",
+    "EventBridgeIngester": "delivery.ingester",
+    "GenesysAuth": "delivery.oauth",
+    "Intake": "intake.pipeline",
+    "Receipt": "flow",
+    "Rejection": "flow",
+    "RoutingMetadata": "schema",
+    "build_client": "delivery.client",
+    "resolve": "intake.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"eventbridge_cli.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -254,7 +254,7 @@ async def _deliver(
             pump.stop()
 
         with _signals(interrupt):
-            await ingester.ingest(_noted(pump, ledger, tally, job.max_errors, intake), settings.concurrency)
+            await ingester.ingest(_noted(pump, ledger, tally, job.max_errors, intake))
         if job.max_errors:
             counts = tally.counts
             job.max_errors.check(counts.rejected + counts.refused, counts.read, at_end=True)
@@ -378,6 +378,7 @@ def _has_rejections(intake: Intake) -> bool:
 
 def _account_only(intake: Intake, delivered: DeliveredKeys | None, ledger: Ledger, tally: Tally) -> None:
     """Account for an input of which `--strict` lets nothing be sent."""
+    tally.withheld = True
     for item in intake.chunks(delivered):
         if isinstance(item, Chunk):
             for event in item.events:

@@ -76,8 +76,6 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        populate_by_name=True,
-        validate_default=False,
     )
 
     env: str | None = Field(

@@ -3,22 +3,39 @@
 import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from eventbridge_cli.cli.dedupe import dedupe
 from eventbridge_cli.cli.ingest import ingest
 from eventbridge_cli.cli.sandbox import sandbox
 from eventbridge_cli.cli.token import token
 from eventbridge_cli.cli.validate import validate
-from eventbridge_cli.errors import AccountError, EbingestError
+from eventbridge_cli.errors import EbingestError
 
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell reports it
 _INTERRUPTED = 130
 
+
+class _Commands(TyperGroup):
+    """Gives the two ways in which people end a command their own exit codes."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has had enough. Python must not try to flush it at the end, either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_BROKEN_PIPE) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(_INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="ebingest",
+    cls=_Commands,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -61,20 +78,12 @@ def main() -> None:
     except EbingestError as error:
         _report(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has had enough. Python must not try to flush it at the end, either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_BROKEN_PIPE)
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
 
 
 def _report(error: EbingestError) -> None:
     from eventbridge_cli.cli.screen import Screen
 
     Screen().error(error)
-    if isinstance(error, AccountError) and error.__cause__ is not None:
-        raise error
     if "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]:
         stopped = {"code": error.code, "message": error.message, "remedy": error.remedy}
         typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": stopped}))

@@ -129,15 +129,11 @@ class Screen:
     def _troubles(self, troubles: list[tuple[int, str, str, str, str]]) -> None:
         if not troubles or self._quiet:
             return
-        table = Table.grid(padding=(0, 2))
-        table.add_column(justify="right", style="red", no_wrap=True)
-        table.add_column(overflow="fold")
-        table.add_column(overflow="fold")
+        self._line(Text("\nWhat is wrong", style="bold"))
         for count, reason, code, path, example in troubles[:_TOP]:
             what = f"{reason}: {code}" + (f" in {path}" if path else "")
-            table.add_row(f"{count:,}", safe(what), Text(f"first at {safe(example)}", style="dim"))
-        self._line(Text("\nWhat is wrong", style="bold"))
-        self._console.print(table)
+            self._line(Text.assemble((f"{count:>10,}", "red"), f"  {safe(what)}"))
+            self._line(Text(f"{'':12}first at {safe(example)}", style="dim"))
         if len(troubles) > _TOP:
             self._line(f"  and {len(troubles) - _TOP} reasons more")
 
@@ -200,14 +196,24 @@ class Screen:
                 f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same"
             )
         advice = []
+        bad = summary.counts["rejected"] + summary.counts["refused"]
         if summary.stopped:
             self._line(Text.assemble("\n", ("Stopped: ", "bold red"), safe(summary.stopped["message"])))
             advice += _lines(summary.stopped["remedy"])
+        elif summary.withheld:
+            self._line(
+                Text.assemble(
+                    "\n", ("Nothing was sent: ", "bold yellow"), "--strict wants every record good."
+                )
+            )
+            advice.append(
+                f"Mend the {bad:,} bad records in the input and run again, or run without --strict."
+            )
         elif summary.counts["pending"]:
             cause = next(iter(summary.pending_causes))
             self._line(Text.assemble("\n", ("Pending: ", "bold yellow"), safe(cause)))
             advice.append("Run the same command again: it sends what is pending, and nothing twice.")
-        if (summary.counts["rejected"] or summary.counts["refused"]) and "dead_letters" in summary.files:
+        if bad and not summary.withheld:
             advice.append(
                 "Mend the bad records (the dead letters hold them) and load them; the others are settled."
             )

@@ -91,8 +91,8 @@ class EventBridgeIngester:
         url: str,
         *,
         note: Callable[[Fact], None],
-        policy: Policy,
-        pace: Pace,
+        policy: Policy | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -100,8 +100,8 @@ class EventBridgeIngester:
         self._auth = auth
         self._url = url
         self._note = note
-        self._policy = policy
-        self._pace = pace
+        self._policy = policy or Policy()
+        self._pace = pace or Pace()
         self._clock = clock
         self._random = random
         self._limit: int | None = None
@@ -118,15 +118,15 @@ class EventBridgeIngester:
         self._stopped = self._stopped or error
         self._pace.stop()
 
-    async def ingest(self, chunks: AsyncIterator[Chunk], concurrency: int) -> None:
-        """Send all chunks, `concurrency` at once at most; each is taken only when a sender is free.
+    async def ingest(self, chunks: AsyncIterator[Chunk]) -> None:
+        """Send all chunks; each is taken only when a sender is free.
 
         Raises:
             EbingestError: what ended the run early, after every chunk that was taken has its receipt.
         """
         async with asyncio.TaskGroup() as senders:
             lock = asyncio.Lock()
-            for _ in range(concurrency):
+            for _ in range(self._pace.concurrency):
                 senders.create_task(self._send(chunks, lock))
         if self._stopped is not None:
             raise self._stopped

@@ -27,14 +27,14 @@ class Pace:
 
     def __init__(
         self,
-        concurrency: int,
+        concurrency: int = 5,
         *,
         rate: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._interval = 1 / rate if rate else 0.0
         self._clock = clock
         self._sleep = sleep
@@ -102,11 +102,11 @@ class Pace:
         """A request was accepted: the first one opens the width, later ones widen it again after trouble."""
         if not self._proved:
             self._proved = True
-            self.width = self._concurrency
+            self.width = self.concurrency
             self._notify()
             return
         self._since_shrink += 1
-        if self.width < self._concurrency and self._since_shrink >= self.width:
+        if self.width < self.concurrency and self._since_shrink >= self.width:
             self.width += 1
             self._since_shrink = 0
             self._notify()

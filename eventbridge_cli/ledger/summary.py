@@ -22,6 +22,7 @@ class Summary:
     dropped_fields: dict[str, int]
     delivered_earlier: dict[str, int]
     pending_causes: dict[str, int]
+    withheld: bool
     warnings: dict[str, int]
     chunks: int
     requests: int
@@ -61,6 +62,7 @@ def summarize(tally: Tally, *, run: str, error: EbingestError | None, files: dic
         dropped_fields=dict(tally.dropped_fields.most_common()),
         delivered_earlier=dict(tally.skipped),
         pending_causes=dict(tally.causes.most_common()),
+        withheld=tally.withheld,
         warnings=dict(tally.warnings),
         chunks=tally.chunks,
         requests=tally.requests,
@@ -88,6 +90,6 @@ def summarize(tally: Tally, *, run: str, error: EbingestError | None, files: dic
 def _exit_code(tally: Tally, error: EbingestError | None) -> int:
     if error is not None:
         return error.exit_code
-    if tally.counts.pending:
+    if tally.counts.pending and not tally.withheld:
         return PENDING
     return SOME_BAD if tally.counts.rejected or tally.counts.refused else DONE

@@ -118,6 +118,7 @@ class Tally:
     warnings: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    withheld: bool = False  # --strict kept everything back, since a record was bad
     conflicts: int = 0
     requests: int = 0
     chunks: int = 0

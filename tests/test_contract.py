@@ -1,0 +1,142 @@
+"""What the design promises about the code itself: who imports whom, what is loaded when, which names exist."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from support import ROOT
+
+import eventbridge_cli
+from eventbridge_cli import errors, settings
+from eventbridge_cli.cli.app import app
+
+PACKAGE = ROOT / "eventbridge_cli"
+NOUNS = {"flow", "errors"}
+MAY_IMPORT = {
+    "flow": set(),
+    "errors": set(),
+    "schema": set(),
+    "settings": {"errors"},
+    "intake": NOUNS | {"schema", "intake"},
+    "delivery": NOUNS | {"delivery"},
+    "ledger": NOUNS | {"ledger"},
+    "sandbox": {"errors", "sandbox"},
+    "run": NOUNS | {"settings", "intake", "delivery", "ledger"},
+    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "sandbox", "cli"},
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_imports_run_one_way(path: Path) -> None:
+    """A room imports only the rooms that the table allows; only the door knows typer and rich, only delivery httpx."""
+    here = room(path)
+    if here in {"__init__", "__main__"}:
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            top, _, rest = name.partition(".")
+            assert top not in {"typer", "rich"} or here == "cli", f"{path} imports {name}"
+            assert top != "httpx" or here == "delivery", f"{path} imports {name}"
+            assert top not in {"starlette", "uvicorn"} or here == "sandbox", f"{path} imports {name}"
+            if top == "eventbridge_cli":
+                assert rest.split(".")[0] in MAY_IMPORT[here], f"{path} imports {name}"
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """The top-level modules that a command has loaded when it ends."""
+    code = (
+        "import sys\n"
+        "from eventbridge_cli.__main__ import main\n"
+        f"sys.argv = ['ebingest', *{list(arguments)!r}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "names = {n for n in sys.modules if n.startswith('eventbridge_cli')} | {n.split('.')[0] for n in sys.modules}\n"
+        "sys.stderr.write('LOADED ' + ' '.join(names))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, input='{"a": 1}\n'
+    )
+    return set(run.stderr.rpartition("LOADED ")[2].split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [("validate", "-"), ("dedupe", "-"), ("ingest", "--dry-run", "-")], ids=lambda a: a[0]
+)
+def test_offline_commands_load_no_network(arguments: tuple[str, ...]) -> None:
+    """validate, dedupe and a dry run load neither httpx nor the sandbox nor the delivery room."""
+    loaded = loaded_by(*arguments)
+    assert "pydantic" in loaded
+    assert (
+        not {"httpx", "starlette", "uvicorn", "eventbridge_cli.delivery", "eventbridge_cli.sandbox"} & loaded
+    )
+
+
+def test_version_loads_next_to_nothing() -> None:
+    """--version loads neither pydantic nor httpx."""
+    assert not {"pydantic", "httpx", "starlette"} & loaded_by("--version")
+
+
+def test_public_names() -> None:
+    """Every public name can be imported from the package and is the thing of that name."""
+    for name in eventbridge_cli.__all__:
+        assert getattr(eventbridge_cli, name).__name__ == name
+    tutorial = {"GenesysAuth", "EventBridgeEvent", "RoutingMetadata", "EventBatch", "DeduplicationCache"}
+    assert tutorial | {"EventBridgeIngester", "AuditLogger"} <= set(eventbridge_cli.__all__)
+    with pytest.raises(AttributeError):
+        _ = eventbridge_cli.nothing_of_that_name
+
+
+def test_env_example_names_every_setting() -> None:
+    """.env.example has each setting once, with the description and default of the settings, and no other."""
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^# (.*)\n#?([A-Z_]+)=.*$", text, re.MULTILINE))
+    assert {name: description for description, name in found.items()} == settings.variables()
+    defaults = dict(re.findall(r"^#(EBINGEST_[A-Z_]+)=(.*)$", text, re.MULTILINE))
+    assert {name: value for name, value in defaults.items() if value} == {
+        f"EBINGEST_{name.upper()}": default_text(field.default)
+        for name, field in settings.Settings.model_fields.items()
+        if field.validation_alias is None and field.default is not None
+    }
+
+
+def default_text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def test_help_shows_the_settings_defaults() -> None:
+    """Where an option stands for a setting, --help shows that setting's default and its variable."""
+    group = typer.main.get_command(app)
+    seen = 0
+    for command in group.commands.values():  # type: ignore[attr-defined]
+        for parameter in command.params:
+            field = settings.Settings.model_fields.get(parameter.name)
+            help_text = getattr(parameter, "help", None) or ""
+            if field is None or "[env: " not in help_text:
+                continue
+            seen += 1
+            assert f"EBINGEST_{parameter.name.upper()}]" in help_text
+            if field.default is not None:
+                assert parameter.show_default == default_text(field.default)
+    assert seen > 20
+
+
+def test_the_error_tree_is_whole() -> None:
+    """The tree in errors' docstring has every error of the module, with its exit code."""
+    drawn = dict(re.findall(r"[├└]── (\w+)\s+(\d+)", errors.__doc__ or ""))
+    tree = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    tree.pop("EbingestError")
+    assert set(drawn) == set(tree)
+    tree.pop("InterruptedRunError")  # its code is the signal's
+    assert {name: str(kind.exit_code) for name, kind in tree.items()} == {name: drawn[name] for name in tree}
