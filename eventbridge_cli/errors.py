@@ -90,9 +90,7 @@ class InterruptedRunError(EbingestError):
     code = "interrupted"
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(
-            "The run was interrupted.", "Nothing is lost: run the same command again, and it resumes."
-        )
+        super().__init__("The run was interrupted.", "Nothing is lost: run the same command again, and it resumes.")
         self.exit_code = 128 + signal_number
 
 

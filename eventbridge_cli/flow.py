@@ -111,6 +111,19 @@ class Event:
     dropped: tuple[str, ...] = ()
     key: bytes = b""
 
+    def keyed(self, key: bytes) -> "Event":
+        """The same event with its key; written out, since it happens for every event and `replace` is slow."""
+        return Event(
+            self.origin,
+            self.raw,
+            self.body,
+            self.interaction_id,
+            self.event_type,
+            self.event_time,
+            self.dropped,
+            key,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:

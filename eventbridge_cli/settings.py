@@ -37,9 +37,7 @@ REGIONS = {
 _DOMAINS = {region: domain for domain, region in REGIONS.items()}
 _SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0}
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/([a-z]+)")
-_ENVIRONMENT_REMEDY = (
-    "Give GENESYS_ENV a domain such as mypurecloud.de, an AWS region such as eu-central-1, or a URL."
-)
+_ENVIRONMENT_REMEDY = "Give GENESYS_ENV a domain such as mypurecloud.de, an AWS region such as eu-central-1, or a URL."
 
 
 def parse_rate(text: str) -> float:
@@ -101,9 +99,7 @@ class Settings(BaseSettings):
         validation_alias=_genesys("ACCESS_TOKEN", "ACCESS_TOKEN"),
         description="A token to use as it is; id and secret are then not needed.",
     )
-    scope: str = Field(
-        "eventbridge:ingest", validation_alias=_genesys("SCOPE"), description="OAuth scope to ask for."
-    )
+    scope: str = Field("eventbridge:ingest", validation_alias=_genesys("SCOPE"), description="OAuth scope to ask for.")
     token_url: str | None = Field(
         None, validation_alias=_genesys("TOKEN_URL"), description="Token endpoint, in place of GENESYS_ENV's."
     )
@@ -116,17 +112,13 @@ class Settings(BaseSettings):
     audit: Path = Field(Path("ingestion_audit.jsonl"), description="Audit file; appended to.")
     dead_letters: Path = Field(Path("dead_letters.ndjson"), description="Where bad records are kept.")
     summary_file: Path | None = Field(None, description="Write the summary there as JSON.")
-    state: Path | None = Field(
-        None, description="Folder of the delivered keys; by default the user's state folder."
-    )
+    state: Path | None = Field(None, description="Folder of the delivered keys; by default the user's state folder.")
     remember: float = Field(7, ge=0, description="Days for which delivered keys are kept.")
     key: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         ("interactionId", "eventType", "eventTime"),
         description="Field paths, with commas between them, that make two events copies of each other.",
     )
-    window: float | None = Field(
-        None, gt=0, description="Seconds of event time for which a key is remembered."
-    )
+    window: float | None = Field(None, gt=0, description="Seconds of event time for which a key is remembered.")
     window_size: int | None = Field(None, ge=1, description="How many keys are remembered.")
     max_record_bytes: int = Field(1_000_000, ge=100, description="A longer record is rejected.")
     chunk_events: int = Field(100, ge=1, le=100, description="Events in a request, at most.")
@@ -138,9 +130,7 @@ class Settings(BaseSettings):
     timeout: float = Field(30, gt=0, description="Seconds to wait for an answer.")
     max_attempts: int = Field(8, ge=1, description="POSTs of a chunk before it is left pending.")
     max_elapsed: float = Field(300, gt=0, description="Seconds of retries before a chunk is left pending.")
-    max_wait: float = Field(
-        180, ge=0, description="A longer Retry-After (seconds) ends the run, all pending."
-    )
+    max_wait: float = Field(180, ge=0, description="A longer Retry-After (seconds) ends the run, all pending.")
 
     def secret(self) -> SecretStr | None:
         """The client secret, from the setting or from its file.
@@ -244,9 +234,7 @@ def _default_urls(env: str) -> tuple[str, str]:
     if "://" not in name:
         host = name.split(":")[0]
         if "." not in host and host != "localhost":
-            raise ConfigurationError(
-                f"GENESYS_ENV: {env} is no region that this version knows.", _ENVIRONMENT_REMEDY
-            )
+            raise ConfigurationError(f"GENESYS_ENV: {env} is no region that this version knows.", _ENVIRONMENT_REMEDY)
         name = f"https://{name}"
     return f"{name}/login/oauth2/token", f"{name}/api/v2/events/ingest"
 

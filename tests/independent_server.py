@@ -17,7 +17,7 @@ class Handler(BaseHTTPRequestHandler):
     requests: list[dict[str, Any]] = []  # noqa: RUF012 - one server a process
     lock = threading.Lock()
 
-    def do_POST(self) -> None:  # noqa: N802 - the standard library's name
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.endswith("/token"):
             self._answer({"access_token": "independent-token", "token_type": "bearer", "expires_in": 3600})
@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         self._answer({"errors": []})
 
-    def do_GET(self) -> None:  # noqa: N802 - likewise
+    def do_GET(self) -> None:
         with self.lock:
             self._answer(self.requests)
 

@@ -37,11 +37,7 @@ def lines(count: int) -> bytes:
 
 def clean_environment(home: Path, **variables: str) -> dict[str, str]:
     """An environment without any setting of the tool; its state goes to `home`."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("GENESYS", "EBINGEST", "XDG_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GENESYS", "EBINGEST", "XDG_"))}
     return {**kept, "HOME": str(home), "COLUMNS": "80", "NO_COLOR": "1", **variables}
 
 

@@ -104,9 +104,7 @@ def test_a_second_run_sends_nothing_and_says_why(tmp_path: Path, server: Server)
     assert summary["counts"]["duplicate"] == 150
     assert summary["delivered_earlier"] == {json.loads(first.stdout)["run"]: 150}
     assert b"--resend" in second.stderr
-    third = ebingest(
-        "ingest", "events.ndjson", "--resend", "-o", "json", cwd=tmp_path, env=server.settings, check=[0]
-    )
+    third = ebingest("ingest", "events.ndjson", "--resend", "-o", "json", cwd=tmp_path, env=server.settings, check=[0])
     assert json.loads(third.stdout)["counts"]["delivered"] == 150
     assert len(server.requests()) == 2 * posts
 
@@ -114,9 +112,7 @@ def test_a_second_run_sends_nothing_and_says_why(tmp_path: Path, server: Server)
 def test_strict_sends_nothing_unless_all_is_good(tmp_path: Path, server: Server) -> None:
     """Under --strict one bad record at the end keeps all before it from being sent; standard input too."""
     bad = lines(250) + line(1, schemaVersion=9)
-    run = ebingest(
-        "ingest", "--strict", "-o", "json", cwd=tmp_path, env=server.settings, stdin=bad, check=[1]
-    )
+    run = ebingest("ingest", "--strict", "-o", "json", cwd=tmp_path, env=server.settings, stdin=bad, check=[1])
     assert server.requests() == []
     counts = json.loads(run.stdout)["counts"]
     assert (counts["read"], counts["rejected"], counts["pending"]) == (251, 1, 250)
@@ -127,9 +123,7 @@ def test_strict_sends_nothing_unless_all_is_good(tmp_path: Path, server: Server)
 
 def test_dry_run_posts_nothing(tmp_path: Path) -> None:
     """--dry-run needs no platform; it prints events, bytes, chunks and the least time at --rate."""
-    run = ebingest(
-        "ingest", "--dry-run", "--rate", "60/min", "-o", "json", cwd=tmp_path, stdin=lines(250), check=[0]
-    )
+    run = ebingest("ingest", "--dry-run", "--rate", "60/min", "-o", "json", cwd=tmp_path, stdin=lines(250), check=[0])
     plan = json.loads(run.stdout)["plan"]
     assert (plan["events"], plan["chunks"], plan["requests"], plan["least_seconds"]) == (250, 3, 3, 2.0)
     assert plan["bytes"] == sum(len(line(number)) + 1 for number in range(250)) + 3 * 12
@@ -155,9 +149,7 @@ def test_no_secret_and_no_body_leaves_the_tool(tmp_path: Path, server: Server) -
     canary = "C4N4RY-in-the-attributes"
     text = lines(2) + line(7, attributes={"note": canary}) + b"\n" + line(8, attributes=[canary]) + b"\n"
     text += line(9, attributes={"note": canary}).replace(b'"schemaVersion"', b'"x\x1b[31m"') + b"\n"
-    run = ebingest(
-        "ingest", "--verbose", "-o", "json", cwd=tmp_path, env=server.settings, stdin=text, check=[1]
-    )
+    run = ebingest("ingest", "--verbose", "-o", "json", cwd=tmp_path, env=server.settings, stdin=text, check=[1])
     validated = ebingest("validate", cwd=tmp_path, stdin=text, check=[1])
     outputs = [run.stdout, run.stderr, validated.stderr, (tmp_path / "ingestion_audit.jsonl").read_bytes()]
     outputs += [path.read_bytes() for path in tmp_path.rglob("*.sqlite3*")]
@@ -184,7 +176,7 @@ def test_data_is_never_markup_or_escape(tmp_path: Path, hostile: str, output: st
 
 
 def test_killed_and_run_again_loses_nothing(tmp_path: Path, server: Server) -> None:
-    """kill -9 in the middle of a run, then the same command: every event is there, and the ledger knows them all."""
+    """A kill -9 in the middle of a run, then the same command: every event is there, and the ledger knows them all."""
     (tmp_path / "events.ndjson").write_bytes(lines(3000))
     command = [
         sys.executable,
@@ -196,9 +188,7 @@ def test_killed_and_run_again_loses_nothing(tmp_path: Path, server: Server) -> N
         "10",
         "-q",
     ]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=clean_environment(tmp_path, **server.settings)
-    ) as process:
+    with subprocess.Popen(command, cwd=tmp_path, env=clean_environment(tmp_path, **server.settings)) as process:
         while len(server.requests()) < 20:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -246,9 +236,7 @@ def test_a_second_run_at_once_is_turned_away(tmp_path: Path, server: Server) -> 
     """While a run holds the state another one ends with exit 6 and the first one's process id."""
     env = clean_environment(tmp_path, **server.settings)
     command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         while not list(tmp_path.rglob("*.pid")):
             time.sleep(0.01)
         time.sleep(0.1)
@@ -260,9 +248,7 @@ def test_a_second_run_at_once_is_turned_away(tmp_path: Path, server: Server) -> 
 def test_the_sandbox_run_works_every_time(tmp_path: Path) -> None:
     """`ingest --sandbox` delivers the samples, says that it is a stand-in, and leaves no state behind."""
     for _ in range(2):
-        run = ebingest(
-            "ingest", SAMPLES / "interactions.ndjson", "--sandbox", "-o", "json", cwd=tmp_path, check=[0]
-        )
+        run = ebingest("ingest", SAMPLES / "interactions.ndjson", "--sandbox", "-o", "json", cwd=tmp_path, check=[0])
         counts = json.loads(run.stdout)["counts"]
         assert (counts["read"], counts["delivered"], counts["duplicate"]) == (360, 352, 8)
         assert b"stand-in" in run.stderr

@@ -46,9 +46,7 @@ def ingest(
         bool,
         typer.Option("--sandbox", help="Send to a stand-in platform on this machine, made for this run."),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Do everything but post, and print the plan.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but post, and print the plan.")] = False,
     strict: Annotated[
         bool,
         typer.Option(
@@ -57,9 +55,7 @@ def ingest(
             "take RFC 3339 times alone, reject unknown fields.",
         ),
     ] = False,
-    resend: Annotated[
-        bool, typer.Option("--resend", help="Send what earlier runs delivered all the same.")
-    ] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="Send what earlier runs delivered all the same.")] = False,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")
     ] = Output.TEXT,
@@ -247,8 +243,17 @@ def ingest(
         from eventbridge_cli.run import Job
         from eventbridge_cli.run import ingest as run_ingest
 
-        job = Job(settings=settings, intake=intake, state=folder, resend=resend, max_errors=budget)
-        summary = run_ingest(job, watch=screen.watch, warn=screen.warn)
+        job = Job(
+            settings=settings,
+            intake=intake,
+            state=folder,
+            resend=resend,
+            max_errors=budget,
+            watch=screen.watch,
+            observe=screen.fact if verbose else lambda _: None,
+            warn=screen.warn,
+        )
+        summary = run_ingest(job)
     document = json.dumps(summary.as_dict())
     with written(settings.summary_file) as file:
         if file is not None:

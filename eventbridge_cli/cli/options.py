@@ -83,7 +83,7 @@ MaxErrors = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=SCREEN)]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say more: each retry, each source.", rich_help_panel=SCREEN)
+    bool, typer.Option("--verbose", "-v", help="Tell each retry, split, token and bad record.", rich_help_panel=SCREEN)
 ]
 ShowProgress = Annotated[
     Progress,

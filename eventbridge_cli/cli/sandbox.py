@@ -8,18 +8,14 @@ import typer
 
 def sandbox(
     *,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any that is free.")
-    ] = 8787,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any that is free.")] = 8787,
     client_id: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The client id to accept.", show_default="made up")
     ] = None,
     client_secret: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The secret to accept.", show_default="made up")
     ] = None,
-    latency: Annotated[
-        float, typer.Option(min=0, metavar="MS", help="Answer after so many milliseconds.")
-    ] = 0,
+    latency: Annotated[float, typer.Option(min=0, metavar="MS", help="Answer after so many milliseconds.")] = 0,
     rate: Annotated[
         str | None,
         typer.Option(
@@ -38,13 +34,9 @@ def sandbox(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Makes the faults repeatable.")] = 0,
-    max_bytes: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Answer 413 to a larger request.")
-    ] = 500_000,
+    max_bytes: Annotated[int, typer.Option(min=1, metavar="N", help="Answer 413 to a larger request.")] = 500_000,
     max_events: Annotated[int, typer.Option(min=1, metavar="N", help="Answer 413 to more events.")] = 100,
-    token_lifetime: Annotated[
-        int, typer.Option(min=1, metavar="SECONDS", help="How long a token is good for.")
-    ] = 3600,
+    token_lifetime: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How long a token is good for.")] = 3600,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve a stand-in platform on this machine, with faults to order.

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from eventbridge_cli.cli.options import Progress as When
 from eventbridge_cli.errors import EbingestError
-from eventbridge_cli.flow import Duplicate, Origin, Rejection
+from eventbridge_cli.flow import Duplicate, Fact, Receipt, Rejection, Retried, Split, TokenIssued
 from eventbridge_cli.intake.sources import Meter
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Counts, Tally
@@ -65,15 +65,30 @@ class Screen:
         """All that is wrong with a record, a line each."""
         for problem in rejection.problems:
             code = f"  [{rejection.reason}/{problem.code}]"
-            self._line(
-                Text.assemble((safe(str(rejection.origin)), "bold"), ": ", safe(str(problem)), (code, "dim"))
-            )
+            self._line(Text.assemble((safe(str(rejection.origin)), "bold"), ": ", safe(str(problem)), (code, "dim")))
 
     def duplicate(self, duplicate: Duplicate) -> None:
         """Both places of a copy."""
         word = "conflict" if duplicate.conflict else "duplicate"
         what = "differs in content from" if duplicate.conflict else "is a copy of"
         self._line(f"{word}: {safe(str(duplicate.event.origin))} {what} {safe(str(duplicate.first))}")
+
+    def fact(self, fact: Fact) -> None:
+        """What --verbose tells of a run while it lasts."""
+        match fact:
+            case Retried(request_id, attempt):
+                wait = f"again in {_seconds(attempt.delay or 0)}"
+                self.say(f"{request_id}: attempt {attempt.number} gave {attempt.outcome}, {wait}", "dim")
+            case Split(request_id, parts, cause):
+                self.say(f"{request_id}: {cause}, sent again in {len(parts)} parts", "dim")
+            case TokenIssued(expires_in):
+                self.say(f"A token was issued, good for {expires_in:,.0f} s.", "dim")
+            case Receipt(warning=warning) if warning:
+                self.say(f"{fact.request_id}: delivered, although {warning}", "dim")
+            case Rejection():
+                self.rejection(fact)
+            case _:
+                pass
 
     def _line(self, text: str | Text, style: str = "") -> None:
         self._console.print(text, style=style, soft_wrap=True)
@@ -152,9 +167,7 @@ class Screen:
         self.counts(f"Run {summary.run}, {_seconds(summary.seconds)}", summary.counts)
         if summary.requests:
             self._delivery(summary)
-        self._troubles(
-            [(t["count"], t["reason"], t["code"], t["path"], t["example"]) for t in summary.troubles]
-        )
+        self._troubles([(t["count"], t["reason"], t["code"], t["path"], t["example"]) for t in summary.troubles])
         self._line("")
         self.dropped_fields(summary.dropped_fields)
         if summary.conflicts:
@@ -165,9 +178,7 @@ class Screen:
         for warning, count in summary.warnings.items():
             self.warn(f"{count:,} requests count as delivered although {warning}.")
         if summary.unknown_outcomes:
-            self.warn(
-                f"{summary.unknown_outcomes:,} requests got no answer; they were sent again under the same id."
-            )
+            self.warn(f"{summary.unknown_outcomes:,} requests got no answer; they were sent again under the same id.")
         for name, path in summary.files.items():
             self._line(f"{name.replace('_', ' ').capitalize():13} {safe(path)}")
         self._next(summary)
@@ -192,31 +203,21 @@ class Screen:
     def _next(self, summary: Summary) -> None:
         """What to do next, where something is amiss."""
         for run, count in summary.delivered_earlier.items():
-            self._line(
-                f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same"
-            )
+            self._line(f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same")
         advice = []
         bad = summary.counts["rejected"] + summary.counts["refused"]
         if summary.stopped:
             self._line(Text.assemble("\n", ("Stopped: ", "bold red"), safe(summary.stopped["message"])))
             advice += _lines(summary.stopped["remedy"])
         elif summary.withheld:
-            self._line(
-                Text.assemble(
-                    "\n", ("Nothing was sent: ", "bold yellow"), "--strict wants every record good."
-                )
-            )
-            advice.append(
-                f"Mend the {bad:,} bad records in the input and run again, or run without --strict."
-            )
+            self._line(Text.assemble("\n", ("Nothing was sent: ", "bold yellow"), "--strict wants every record good."))
+            advice.append(f"Mend the {bad:,} bad records in the input and run again, or run without --strict.")
         elif summary.counts["pending"]:
             cause = next(iter(summary.pending_causes))
             self._line(Text.assemble("\n", ("Pending: ", "bold yellow"), safe(cause)))
             advice.append("Run the same command again: it sends what is pending, and nothing twice.")
         if bad and not summary.withheld:
-            advice.append(
-                "Mend the bad records (the dead letters hold them) and load them; the others are settled."
-            )
+            advice.append("Mend the bad records (the dead letters hold them) and load them; the others are settled.")
         for line in advice:
             self._line(Text.assemble(("Next: ", "bold"), safe(line)))
 
@@ -234,9 +235,7 @@ def _account(rows: dict[str, int]) -> Table:
         if index and count:
             share = f"{100 * count / total:.1f} %"
             bar = "━" * max(1, round(_BAR * count / total))
-        table.add_row(
-            Text(f"  {name}", style=style), Text(f"{count:,}", style=style), share, Text(bar, style=style)
-        )
+        table.add_row(Text(f"  {name}", style=style), Text(f"{count:,}", style=style), share, Text(bar, style=style))
     return table
 
 
@@ -292,8 +291,3 @@ def _size(count: float) -> str:
             return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
         count /= 1000
     return f"{count:,.1f} TB"
-
-
-def place_of(origin: Origin) -> dict[str, object]:
-    """An origin for JSON."""
-    return {"source": origin.source, "line": origin.line, "index": origin.index}

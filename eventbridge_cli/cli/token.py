@@ -54,9 +54,7 @@ def token(
     if output is Output.JSON:
         document = {"access_token": shown, "scope": found.scope, "seconds_left": left}
         typer.echo(
-            json.dumps(
-                document | {"source": who.token_url if who.access_token is None else "GENESYS_ACCESS_TOKEN"}
-            )
+            json.dumps(document | {"source": who.token_url if who.access_token is None else "GENESYS_ACCESS_TOKEN"})
         )
     elif header:
         typer.echo(f"Authorization: Bearer {value}")

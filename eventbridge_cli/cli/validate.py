@@ -48,9 +48,7 @@ def validate(
     ] = None,
     invalid_out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Write the bad records there, as they were read.", rich_help_panel=FILES
-        ),
+        typer.Option(metavar="FILE", help="Write the bad records there, as they were read.", rich_help_panel=FILES),
     ] = None,
     max_errors: MaxErrors = None,
     max_record_bytes: MaxRecordBytes = None,

@@ -64,10 +64,7 @@ class _Part:
 
     def halves(self) -> "list[_Part]":
         events, middle = list(self.chunk.events), len(self.chunk.events) // 2
-        return [
-            _Part(Chunk.of(half), self.started, [], self.renewed)
-            for half in (events[:middle], events[middle:])
-        ]
+        return [_Part(Chunk.of(half), self.started, [], self.renewed) for half in (events[:middle], events[middle:])]
 
 
 class EventBridgeIngester:
@@ -158,38 +155,42 @@ class EventBridgeIngester:
         """Post a part until it is settled. Gives the parts that must go again, in requests of their own."""
         if part.retry is not None and not await self._wait_to_retry(part, part.retry):
             return []
-        while True:
+        rest: list[_Part] | None = None
+        while rest is None:
             try:
                 token = await self._auth.token()
                 admitted_at = await self._pace.admit()
-                if admitted_at is None:
-                    return self._leave_pending(part, "the run was stopped")
-                answer = await self._post(part, token)
+                answer = None if admitted_at is None else await self._post(part, token)
             except EbingestError as error:
                 self.stop(error)
                 return self._leave_pending(part, error.message)
-            if answer is None:
+            if admitted_at is None or answer is None:
                 return self._leave_pending(part, "the run was stopped")
-            attempt = part.attempts[-1]
-            decision = verdict(answer, part.chunk.events, url=self._url, now=time.time())
-            match decision:
-                case Accepted():
-                    return self._accept(part, decision, attempt)
-                case Halve(limit):
-                    return self._halve(part, limit, attempt)
-                case Sift():
-                    return self._sift(part, decision, attempt)
-                case Stop():
-                    self.stop(decision.error)
-                    return self._leave_pending(part, decision.error.message)
-                case Renew():
-                    if not await self._renew(part, token):
-                        return []
-                case Retry():
-                    if decision.throttled:
-                        self._pace.troubled(admitted_at)
-                    if not await self._wait_to_retry(part, decision):
-                        return []
+            rest = await self._obey(part, answer, token, admitted_at)
+        return rest
+
+    async def _obey(
+        self, part: _Part, answer: Answer | NoAnswer, token: Token, admitted_at: float
+    ) -> list[_Part] | None:
+        """Do what the answer calls for: None is to post the part once more, a list is what goes on instead of it."""
+        decision = verdict(answer, part.chunk.events, url=self._url, now=time.time())
+        attempt = part.attempts[-1]
+        match decision:
+            case Accepted():
+                return self._accept(part, decision, attempt)
+            case Halve(limit):
+                return self._halve(part, limit, attempt)
+            case Sift():
+                return self._sift(part, decision, attempt)
+            case Stop():
+                self.stop(decision.error)
+                return self._leave_pending(part, decision.error.message)
+            case Renew():
+                return None if await self._renew(part, token) else []
+            case Retry():
+                if decision.throttled:
+                    self._pace.troubled(admitted_at)
+                return None if await self._wait_to_retry(part, decision) else []
 
     async def _post(self, part: _Part, token: Token) -> Answer | NoAnswer | None:
         """One attempt, on record before and after. None if it could not even be written down."""

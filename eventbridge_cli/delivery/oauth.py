@@ -117,11 +117,7 @@ class GenesysAuth:
             token = self._read(answer, began)
             if token is not None:
                 return token
-            asked = (
-                retry_after(answer.headers.get("retry-after"), time.time())
-                if isinstance(answer, Answer)
-                else None
-            )
+            asked = retry_after(answer.headers.get("retry-after"), time.time()) if isinstance(answer, Answer) else None
             delay = backoff(
                 _POLICY,
                 attempts=attempts,
@@ -130,9 +126,7 @@ class GenesysAuth:
                 random=random.random,
             )
             if isinstance(delay, GiveUp):
-                what = (
-                    answer.kind.replace("_", " ") if isinstance(answer, NoAnswer) else f"HTTP {answer.status}"
-                )
+                what = answer.kind.replace("_", " ") if isinstance(answer, NoAnswer) else f"HTTP {answer.status}"
                 raise PendingError(
                     f"No token from {self._credentials.token_url}: {what}, {delay.cause}.",
                     "Check the network and GENESYS_ENV; when the platform answers, run again.",
@@ -146,9 +140,7 @@ class GenesysAuth:
             self._credentials.token_url,
             content=form.encode(),
             headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
-            auth=httpx.BasicAuth(
-                self._credentials.client_id, self._credentials.client_secret.get_secret_value()
-            ),
+            auth=httpx.BasicAuth(self._credentials.client_id, self._credentials.client_secret.get_secret_value()),
         )
 
     def _read(self, answer: Answer | NoAnswer, began: float) -> Token | None:

@@ -450,9 +450,7 @@ class Cutter:
         return Rejection(origin, Stage.READ, Reason.OVERSIZED, (problem,), None)
 
     def _misplaced(self, found: str) -> Rejection:
-        problem = Problem(
-            "array", "", found, "values with commas between them", "mend the file at this place"
-        )
+        problem = Problem("array", "", found, "values with commas between them", "mend the file at this place")
         return Rejection(self._here(), Stage.READ, Reason.INVALID_JSON, (problem,), None)
 
     def _not_utf8(self) -> Rejection:

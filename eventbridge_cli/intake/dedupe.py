@@ -4,7 +4,7 @@ import heapq
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 
@@ -91,7 +91,17 @@ def _canonical(value: object) -> str:
 
 def content_digest(body: bytes) -> int:
     """A number that is the same for the same content, however it is spaced or its fields are ordered."""
-    return hash(_canonical(from_json(body)))
+    return _fingerprint(from_json(body))
+
+
+def _fingerprint(value: object) -> int:
+    """A hash that does not depend on the order of an object's members, and tells 1, 1.0 and true apart."""
+    if isinstance(value, dict):
+        members = [(name, each if type(each) is str else _fingerprint(each)) for name, each in value.items()]
+        return hash(frozenset(members))
+    if isinstance(value, list):
+        return hash(tuple([_fingerprint(each) for each in value]))
+    return hash((type(value), value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +177,7 @@ def dedupe(
         except KeyError as missing:
             yield _without_key(item, str(missing.args[0]))
             continue
-        event = replace(item, key=digest)
+        event = item.keyed(digest)
         content = content_digest(event.body)
         first = cache.first(digest, event, content)
         if first is None:

@@ -131,9 +131,7 @@ def _check_readable(source: Source) -> None:
     try:
         source.path.open("rb").close()
     except OSError as error:
-        raise UsageError(
-            f"{source.name} cannot be read: {error.strerror}.", "Check the file's permissions."
-        ) from error
+        raise UsageError(f"{source.name} cannot be read: {error.strerror}.", "Check the file's permissions.") from error
 
 
 def size_of(sources: Sequence[Source]) -> int | None:

@@ -125,9 +125,7 @@ def _json_problem(record: RawRecord) -> tuple[Reason, Problem] | None:
             problem = Problem("utf8", "", f"a byte that is no UTF-8 {place}", "", "save the file as UTF-8")
             return Reason.INVALID_ENCODING, problem
         remedy = "mend the line, or leave it out" if record.origin.index is None else "mend the item"
-        return Reason.INVALID_JSON, Problem(
-            "syntax", "", f"text that is not JSON ({what}) {place}", "", remedy
-        )
+        return Reason.INVALID_JSON, Problem("syntax", "", f"text that is not JSON ({what}) {place}", "", remedy)
     return None
 
 
@@ -144,9 +142,7 @@ def _schema_problem(detail: ErrorDetails) -> Problem:
     path = ".".join(str(part) for part in detail["loc"])
     code = _CODES.get(detail["type"], "wrong_type")
     if not path:
-        return Problem(
-            "not_an_object", "", _kind(detail["input"]), "an object", "put the event's fields in braces"
-        )
+        return Problem("not_an_object", "", _kind(detail["input"]), "an object", "put the event's fields in braces")
     if code == "unknown_field":
         remedy = "leave it out, or run without --strict to have it left out"
         return Problem(code, path, "a field that the schema does not have", "", remedy)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from eventbridge_cli.errors import StorageError
 
@@ -33,7 +34,7 @@ class AppendedLines:
         except OSError as error:
             raise self._storage_error(error) from error
 
-    def __enter__(self) -> "AppendedLines":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -46,9 +47,7 @@ class AppendedLines:
         data = line + b"\n"
         try:
             if os.write(self._file, data) != len(data):
-                raise OSError(
-                    28, "no space is left on the disk"
-                )  # ENOSPC: all that a short write to a file means
+                raise OSError(28, "no space is left on the disk")  # ENOSPC: all that a short write to a file means
         except OSError as error:
             os.ftruncate(self._file, self._size)
             raise self._storage_error(error) from error

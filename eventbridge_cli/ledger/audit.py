@@ -42,9 +42,8 @@ class AuditLogger:
         now: the time of a line; UTC.
     """
 
-    def __init__(
-        self, lines: AppendedLines, run: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, lines: AppendedLines, run: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.path = lines.path
         self._lines = lines
         self._run = run
         self._now = now
@@ -131,9 +130,7 @@ class AuditLogger:
         if receipt.delivered:
             latency = round(last.seconds, 6) if last else None
             warning = {"warning": receipt.warning} if receipt.warning else {}
-            self.write(
-                "INGESTION_SUCCEEDED", **about, seconds=latency, **warning, **_records(receipt.delivered)
-            )
+            self.write("INGESTION_SUCCEEDED", **about, seconds=latency, **warning, **_records(receipt.delivered))
         if receipt.refused:
             refused = [refusal.event for refusal in receipt.refused]
             self.write("INGESTION_FAILED", **about, outcome="refused", **_records(refused))

@@ -4,6 +4,8 @@ import base64
 import json
 from dataclasses import asdict
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from eventbridge_cli.flow import Fact, Origin, Receipt, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines
@@ -45,10 +47,14 @@ class DeadLetters:
                     request_id=fact.request_id,
                 )
 
-    def close(self) -> None:
-        """Close the file, if there is one."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._lines is not None:
-            self._lines.__exit__(None, None, None)
+            self._lines.__exit__(kind, error, trace)
 
     def _append(self, origin: Origin, data: bytes | None, **why: object) -> None:
         if self._lines is None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.flow import Event
@@ -45,9 +46,7 @@ class DeliveredStore:
         StorageError: the file can't be opened, read or written.
     """
 
-    def __init__(
-        self, path: Path, run: str, *, remember_days: float, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, path: Path, run: str, *, remember_days: float, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
         self.set_aside: Path | None = None
@@ -65,9 +64,7 @@ class DeliveredStore:
             self._look_up = self._open()
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         os.chmod(self._path, 0o600)  # noqa: PTH101 - SQLite makes it with the umask's rights
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -119,7 +116,7 @@ class DeliveredStore:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def __enter__(self) -> "DeliveredStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

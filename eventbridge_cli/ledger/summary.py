@@ -53,9 +53,7 @@ def summarize(tally: Tally, *, run: str, error: EbingestError | None, files: dic
     return Summary(
         run=run,
         exit_code=_exit_code(tally, error),
-        stopped=None
-        if error is None
-        else {"code": error.code, "message": error.message, "remedy": error.remedy},
+        stopped=None if error is None else {"code": error.code, "message": error.message, "remedy": error.remedy},
         counts=asdict(tally.counts),
         conflicts=tally.conflicts,
         troubles=[asdict(trouble) for trouble in sorted(tally.troubles.values(), key=lambda t: -t.count)],

@@ -84,9 +84,7 @@ class ErrorBudget:
         except ValueError:
             limit = -1
         if not 0 <= limit < float("inf"):
-            raise UsageError(
-                f"--max-errors: {text} is no number.", "Write a number, as in 20, or a share, as in 5%."
-            )
+            raise UsageError(f"--max-errors: {text} is no number.", "Write a number, as in 20, or a share, as in 5%.")
         return cls(limit, percent)
 
     def check(self, bad: int, read: int, *, at_end: bool = False) -> None:
@@ -143,7 +141,8 @@ class Tally:
                 self._trouble(item.reason.value, problem.code, problem.path, str(item.origin))
             return
         event = item.event if isinstance(item, Duplicate) else item
-        self.dropped_fields.update(event.dropped)
+        if event.dropped:
+            self.dropped_fields.update(event.dropped)
         if isinstance(item, Duplicate):
             self.counts.duplicate += 1
             self.conflicts += item.conflict

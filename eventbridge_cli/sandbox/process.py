@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from types import TracebackType
+from typing import Self
 
 from eventbridge_cli.errors import ConfigurationError
 
@@ -26,7 +27,7 @@ class SandboxProcess:
         self.client_id = ""
         self.client_secret = ""
 
-    def __enter__(self) -> "SandboxProcess":
+    def __enter__(self) -> Self:
         missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
         if missing:
             raise ConfigurationError(

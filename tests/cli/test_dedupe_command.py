@@ -19,10 +19,7 @@ def test_output_file_is_whole_or_not_there(tmp_path: Path) -> None:
     run = ebingest("dedupe", "-o", "unique.ndjson", cwd=tmp_path, stdin=lines(2) * 2, check=[0])
     assert run.stdout == b""
     assert (tmp_path / "unique.ndjson").read_bytes() == lines(2)
-    assert (
-        b"can't be written"
-        in ebingest("dedupe", "-o", "no/u", cwd=tmp_path, stdin=lines(1), check=[5]).stderr
-    )
+    assert b"can't be written" in ebingest("dedupe", "-o", "no/u", cwd=tmp_path, stdin=lines(1), check=[5]).stderr
 
 
 def test_explain_names_both_places(tmp_path: Path) -> None:
@@ -36,13 +33,7 @@ def test_explain_names_both_places(tmp_path: Path) -> None:
 
 def test_key_and_missing_path(tmp_path: Path) -> None:
     """--key takes paths; an event without one is rejected by name, a path no event can have is a usage error."""
-    text = (
-        line(1, attributes={"call": {"id": 5}})
-        + b"\n"
-        + line(2, attributes={"call": {"id": 5}})
-        + b"\n"
-        + line(3)
-    )
+    text = line(1, attributes={"call": {"id": 5}}) + b"\n" + line(2, attributes={"call": {"id": 5}}) + b"\n" + line(3)
     run = ebingest("dedupe", "--key", "attributes.call.id", cwd=tmp_path, stdin=text, check=[1])
     assert run.stdout.count(b"\n") == 1
     assert b"attributes.call.id: found nothing" in run.stderr

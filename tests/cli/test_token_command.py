@@ -22,9 +22,7 @@ def test_masked_by_default(tmp_path: Path, sandbox: SandboxProcess) -> None:
     run = ebingest("token", cwd=tmp_path, env=settings(sandbox), check=[0])
     assert run.stdout.startswith(b"****")
     assert len(run.stdout.strip()) == 8
-    document = json.loads(
-        ebingest("token", "-o", "json", cwd=tmp_path, env=settings(sandbox), check=[0]).stdout
-    )
+    document = json.loads(ebingest("token", "-o", "json", cwd=tmp_path, env=settings(sandbox), check=[0]).stdout)
     assert document["access_token"].startswith("****")
     assert document["scope"] == "eventbridge:ingest"
     assert 0 < document["seconds_left"] <= 3600

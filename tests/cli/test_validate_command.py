@@ -41,18 +41,14 @@ def test_github_annotations(tmp_path: Path) -> None:
     (tmp_path / "a,b.ndjson").write_bytes(line(1, eventTime="100% no\nlater"))
     run = ebingest("validate", "-o", "github", "a,b.ndjson", cwd=tmp_path, check=[1])
     [annotation] = run.stdout.decode().splitlines()
-    assert annotation.startswith(
-        "::error file=a%2Cb.ndjson,line=1,title=schema_violation/bad_time::eventTime: "
-    )
+    assert annotation.startswith("::error file=a%2Cb.ndjson,line=1,title=schema_violation/bad_time::eventTime: ")
     assert "100%25 no\\nlater" in annotation
 
 
 def test_valid_and_invalid_go_to_their_files(tmp_path: Path) -> None:
     """--valid-out holds the valid events, --invalid-out the others as they were read; together they are all."""
     bad = b'{"cut": "off'
-    ebingest(
-        "validate", "--valid-out", "v", "--invalid-out", "i", cwd=tmp_path, stdin=lines(2) + bad, check=[1]
-    )
+    ebingest("validate", "--valid-out", "v", "--invalid-out", "i", cwd=tmp_path, stdin=lines(2) + bad, check=[1])
     assert (tmp_path / "v").read_bytes() == lines(2)
     assert (tmp_path / "i").read_bytes() == bad + b"\n"
 

@@ -1,0 +1,165 @@
+"""The ledger of one run: takes every fact once and enters it in keys, dead letters, audit file and tally alike.
+
+The order in which things are written down makes every crash point safe:
+
+1. `BATCH_SUBMITTED` in the audit file, then the POST. Killed in between: nothing was sent, the next run sends it.
+2. The answer, then the delivered keys in one transaction. Killed in between: the next run sends those events again,
+   under the same request id if the chunk is cut the same way. At most what was in flight goes twice.
+3. The keys, then `INGESTION_SUCCEEDED`. Killed in between: the next run finds the keys and sends nothing; its
+   `DUPLICATE_DROPPED` lines name the run that delivered.
+
+A rejected or refused record is in the dead letters before the audit file says so.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+
+from eventbridge_cli.errors import EbingestError, StorageError
+from eventbridge_cli.flow import Fact, Receipt, Rejection
+from eventbridge_cli.ledger.appending import AppendedLines
+from eventbridge_cli.ledger.audit import AuditLogger
+from eventbridge_cli.ledger.dead_letters import DeadLetters
+from eventbridge_cli.ledger.delivered import DeliveredStore
+from eventbridge_cli.ledger.lock import locked
+from eventbridge_cli.ledger.summary import Summary, summarize
+from eventbridge_cli.ledger.tally import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the ledger of a run is kept. `locks` is a folder that all runs of a user share."""
+
+    state: Path
+    locks: Path
+    audit: Path
+    dead_letters: Path
+
+
+class Ledger:
+    """See the module. `observe` is told each fact after it is entered."""
+
+    def __init__(
+        self,
+        run: str,
+        audit: AuditLogger,
+        letters: DeadLetters,
+        delivered: DeliveredStore,
+        observe: Callable[[Fact], None],
+    ) -> None:
+        self.run = run
+        self.tally = Tally()
+        self.delivered = delivered
+        self._audit = audit
+        self._letters = letters
+        self._observe = observe
+
+    def begin(self, **about: object) -> None:
+        """Enter the start of the run."""
+        self._audit.write("RUN_STARTED", **about)
+
+    def note(self, fact: Fact) -> None:
+        """Enter a fact.
+
+        Raises:
+            StorageError: it could not be written. What is thereby not proved delivered or kept counts as pending.
+        """
+        failure: StorageError | None = None
+        if isinstance(fact, Receipt):
+            fact, failure = self._secure(fact)
+        elif isinstance(fact, Rejection):
+            self._letters.note(fact)
+        try:
+            self._audit.note(fact)
+        except StorageError as error:
+            if not isinstance(fact, Receipt):
+                raise
+            failure = failure or error
+        self.tally.note(fact)
+        self._observe(fact)
+        if failure is not None:
+            raise failure
+
+    def _secure(self, receipt: Receipt) -> tuple[Receipt, StorageError | None]:
+        """Make a receipt true on disk: first the keys, then the dead letters. What can't be is pending."""
+        refused = tuple(refusal.event for refusal in receipt.refused)
+        try:
+            if receipt.delivered:
+                self.delivered.commit(receipt.delivered)
+        except StorageError as error:
+            pending = (*receipt.delivered, *refused, *receipt.pending)
+            return replace(receipt, delivered=(), refused=(), pending=pending, cause=error.message), error
+        try:
+            self._letters.note(receipt)
+        except StorageError as error:
+            pending = (*refused, *receipt.pending)
+            return replace(receipt, refused=(), pending=pending, cause=error.message), error
+        return receipt, None
+
+    def finish(self, error: EbingestError | None) -> Summary:
+        """Draw the account and enter the end of the run; `error` is what ended it early.
+
+        Raises:
+            AccountError: the account does not balance.
+        """
+        files = {"audit": str(self._audit.path)}
+        if self._letters.count:
+            files["dead_letters"] = str(self._letters.path)
+        summary = summarize(self.tally, run=self.run, error=error, files=files)
+        with suppress(StorageError):  # then the summary has it, and the run has ended for the same reason before
+            self._audit.write(
+                "RUN_FINISHED",
+                counts=summary.counts,
+                exit_code=summary.exit_code,
+                stopped=summary.stopped and summary.stopped["code"],
+                requests=summary.requests,
+                retries=summary.retries,
+                bytes_sent=summary.bytes_sent,
+                seconds=summary.seconds,
+                latency={name: summary.latency[name] for name in ("p50", "p90", "p99", "max")},
+            )
+        return summary
+
+
+@contextmanager
+def opened(
+    run: str,
+    where: Places,
+    scope: str,
+    *,
+    remember_days: float,
+    warn: Callable[[str], None],
+    observe: Callable[[Fact], None],
+) -> Iterator[Ledger]:
+    """Open the ledger of a run and hold it against other runs.
+
+    Args:
+        run: the run's id.
+        where: its files.
+        scope: the name of the endpoint and client that it sends to.
+        remember_days: for how long delivered keys are kept.
+        warn: is told what was found damaged and is mended.
+        observe: is told each fact after it is entered.
+
+    Raises:
+        StateLockedError: another run holds the state or the audit file.
+        StorageError: a file can't be opened.
+    """
+    audit_name = blake2b(str(where.audit.resolve()).encode(), digest_size=10).hexdigest()
+    with (
+        locked(where.state, scope, "the same endpoint and client"),
+        locked(where.locks, f"audit-{audit_name}", f"the audit file {where.audit}"),
+        AppendedLines(where.audit) as lines,
+        DeliveredStore(where.state / f"{scope}.sqlite3", run, remember_days=remember_days) as delivered,
+        DeadLetters(where.dead_letters, run) as letters,
+    ):
+        if lines.mended:
+            warn(f"{where.audit} ended in half a line ({lines.mended} bytes) of a killed run; it is mended.")
+        if delivered.set_aside:
+            warn(
+                f"The record of what is delivered was damaged. It is kept as {delivered.set_aside}, and a new one "
+                "is begun: events that earlier runs delivered will be sent again."
+            )
+        yield Ledger(run, AuditLogger(lines, run), letters, delivered, observe)
