@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from support import ROOT
+from support import ROOT, lines
 
 import eventbridge_cli
 from eventbridge_cli import errors, settings
 from eventbridge_cli.cli.app import app
+from eventbridge_cli.sandbox.process import SandboxProcess
 
 PACKAGE = ROOT / "eventbridge_cli"
 NOUNS = {"flow", "errors"}
@@ -138,3 +139,36 @@ def test_the_error_tree_is_whole() -> None:
     assert set(drawn) == set(tree)
     tree.pop("InterruptedRunError")  # its code is the signal's
     assert {name: str(kind.exit_code) for name, kind in tree.items()} == {name: drawn[name] for name in tree}
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_every_command_option_and_variable() -> None:
+    """Nobody has to read the code to find an option: each is in the README by its long name."""
+    group = typer.main.get_command(app)
+    for command in group.commands.values():  # type: ignore[attr-defined]
+        assert f"### `ebingest {command.name}" in README
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and not parameter.hidden and parameter.name != "help":
+                assert max(parameter.opts, key=len) in README
+    for variable in settings.variables():
+        assert f"`{variable}`" in README
+
+
+def test_the_two_commands_stand_in_the_readme() -> None:
+    """What a newcomer types is there to the letter."""
+    sandbox = "pip install -e '.[sandbox]' && ebingest ingest sample_events/interactions.ndjson --sandbox"
+    assert f"\n{sandbox}\n" in README
+    assert "\npip install -e '.[dev]' && pytest\n" in README
+
+
+def test_the_library_example_works(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    """The README's Python example, run as it stands against a platform, delivers the events."""
+    example = README.partition("```python\n")[2].partition("```")[0]
+    call = f"asyncio.run(main({sandbox.url!r}, {sandbox.client_id!r}, {sandbox.client_secret!r}))"
+    (tmp_path / "events.ndjson").write_bytes(lines(250))
+    run = subprocess.run(
+        [sys.executable, "-c", f"{example}\n\n{call}"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.count("Receipt(") == 3
