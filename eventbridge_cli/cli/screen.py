@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from eventbridge_cli.cli.options import Progress as When
@@ -16,7 +17,7 @@ from eventbridge_cli.intake.sources import Meter
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Counts, Tally
 
-_REFRESH_SECONDS = 0.2
+_REFRESHES = 5  # of the progress bar, a second
 _LINE_SECONDS = 30.0
 _BAR = 30
 _TOP = 10
@@ -111,20 +112,20 @@ class Screen:
     @contextmanager
     def _bar(self, tally: Tally, meter: Meter) -> Iterator[None]:
         progress = Progress(
-            BarColumn(bar_width=20),
-            DownloadColumn(),
-            TextColumn("{task.description}", markup=False),
-            TimeRemainingColumn(compact=True),
+            BarColumn(),
+            DownloadColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             console=self._console,
-            transient=True,
             auto_refresh=False,
+            expand=True,
         )
         task = progress.add_task("", total=meter.total)
 
-        def update() -> None:
-            progress.update(task, completed=meter.read, description=_counts_line(tally), refresh=True)
+        def picture() -> Group:
+            progress.update(task, completed=meter.read)
+            return Group(progress, Text(_counts_line(tally), no_wrap=True, overflow="ellipsis"))
 
-        with progress, _every(_REFRESH_SECONDS, update):
+        with Live(get_renderable=picture, console=self._console, transient=True, refresh_per_second=_REFRESHES):
             yield
 
     # Summaries
@@ -263,7 +264,7 @@ def _counts_line(tally: Tally) -> str:
     parts = [f"{counts.read:,} read"]
     parts += [f"{counts.delivered:,} delivered"] if tally.chunks else []
     bad = counts.rejected + counts.refused
-    parts += [f"{bad:,} bad"] if bad else []
+    parts.append(f"{bad:,} {'rejected' if not counts.refused else 'rejected or refused'}")
     parts += [f"{tally.in_flight} in flight"] if tally.chunks else []
     parts.append(f"{counts.read / seconds:,.0f}/s")
     return ", ".join(parts)
