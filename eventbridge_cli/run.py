@@ -22,7 +22,8 @@ from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.pump import Pump
 from eventbridge_cli.errors import ConfigurationError, EbingestError, InterruptedRunError, PendingError
-from eventbridge_cli.flow import Chunk, DeliveredKeys, Duplicate, Fact, Rejection
+from eventbridge_cli.flow import Chunk, DeliveredKeys, Duplicate, Fact, Receipt, Rejection
+from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.ledger.book import Ledger, Places, opened
@@ -83,6 +84,11 @@ class Job:
     observe: Callable[[Fact], None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None
 
+    @property
+    def letters(self) -> Letters | None:
+        """The dead letters that are sent again, if this is a replay."""
+        return self.intake.reader if isinstance(self.intake.reader, Letters) else None
+
 
 def ingest(job: Job) -> Summary:
     """Run a job to its end, however that comes, and account for it.
@@ -95,10 +101,23 @@ def ingest(job: Job) -> Summary:
     who = credentials(settings, where, to_ingest=True)
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     folder = settings.state or user_state_path("ebingest")
-    places = Places(state=job.state or folder, locks=folder, audit=settings.audit, dead_letters=settings.dead_letters)
+    places = Places(
+        state=job.state or folder,
+        locks=folder,
+        audit=settings.audit,
+        dead_letters=None if job.letters else settings.dead_letters,
+    )
     scope = scope_name(where.ingest_url, who.client_id)
     with (
-        opened(run, places, scope, remember_days=settings.remember, warn=job.warn, observe=job.observe) as ledger,
+        opened(
+            run,
+            places,
+            scope,
+            remember_days=settings.remember,
+            lock_wait=settings.lock_wait,
+            warn=job.warn,
+            observe=job.observe,
+        ) as ledger,
         _readable_twice(job.intake) as intake,
     ):
         ledger.begin(
@@ -108,6 +127,7 @@ def ingest(job: Job) -> Summary:
             strict=intake.strict,
             resend=job.resend,
             key=intake.key.paths,
+            replay=job.letters is not None,
         )
         error: EbingestError | None = None
         delivered = None if job.resend else ledger.delivered
@@ -119,56 +139,65 @@ def ingest(job: Job) -> Summary:
                     asyncio.run(_deliver(job, intake.chunks(delivered), ledger, where.ingest_url, who))
         except EbingestError as stopped:
             error = stopped
-        return ledger.finish(error)
+        return ledger.finish(error, replay_of=job.letters.runs if job.letters else None)
 
 
 async def _deliver(
     job: Job, items: Iterator[Chunk | Rejection | Duplicate], ledger: Ledger, url: str, who: Credentials
 ) -> None:
     settings = job.settings
+    counts = ledger.tally.counts
+
+    def note(fact: Fact) -> None:
+        ledger.note(fact)
+        if job.max_errors and isinstance(fact, Receipt | Rejection):
+            job.max_errors.check(counts.rejected + counts.refused, counts.read)
+
     async with build_client(concurrency=settings.concurrency, timeout=settings.timeout) as client:
+        pump = Pump(items, lambda item: isinstance(item, Chunk))
         ingester = EventBridgeIngester(
             client,
-            GenesysAuth(client, who, note=ledger.note),
+            GenesysAuth(client, who, note=note),
             url,
-            note=ledger.note,
+            note=note,
+            on_stop=pump.stop,
             policy=Policy(
                 max_attempts=settings.max_attempts,
                 max_elapsed=settings.max_elapsed,
                 max_wait=settings.max_wait,
             ),
             pace=Pace(settings.concurrency, rate=settings.requests_per_second),
+            timeout=settings.timeout,
+            grace=settings.grace,
         )
-        pump = Pump(items, lambda item: isinstance(item, Chunk))
-
-        def interrupt(number: int) -> None:
-            ingester.stop(InterruptedRunError(number))
-            pump.stop()
-
-        with _signals(interrupt):
-            await ingester.ingest(_noted(pump, ledger, job))
+        if settings.max_duration is not None:
+            over = PendingError(
+                f"The run has lasted for the {settings.max_duration:g} s that --max-duration gives it.",
+                "Nothing is lost: run the same command again, and it resumes.",
+            )
+            asyncio.get_running_loop().call_later(settings.max_duration, ingester.stop, over)
+        with _signals(lambda number: ingester.stop(InterruptedRunError(number))):
+            await ingester.ingest(_noted(pump, ledger, job, note))
     if job.max_errors:
-        counts = ledger.tally.counts
         job.max_errors.check(counts.rejected + counts.refused, counts.read, at_end=True)
 
 
-async def _noted(pump: Pump[Chunk | Rejection | Duplicate], ledger: Ledger, job: Job) -> AsyncIterator[Chunk]:
+async def _noted(
+    pump: Pump[Chunk | Rejection | Duplicate], ledger: Ledger, job: Job, note: Callable[[Fact], None]
+) -> AsyncIterator[Chunk]:
     """The chunks of the intake; whatever else comes with them is noted here."""
-    counts = ledger.tally.counts
     async for item in pump:
         if isinstance(item, Chunk):
             for event in item.events:
                 ledger.tally.read(event)
             yield item
             continue
-        ledger.note(item)
+        note(item)
         if isinstance(item, Rejection) and job.intake.strict:
             raise PendingError(
                 f"{item.origin.source} has changed since it was checked for --strict.",
                 "What was sent is on record. Run the same command again when nothing writes to the file.",
             )
-        if job.max_errors:
-            job.max_errors.check(counts.rejected + counts.refused, counts.read)
 
 
 @contextmanager

@@ -132,6 +132,10 @@ class Settings(BaseSettings):
     max_elapsed: float = Field(300, gt=0, description="Seconds of retries before a chunk is left pending.")
     max_wait: float = Field(180, ge=0, description="A longer Retry-After (seconds) ends the run, all pending.")
 
+    max_duration: float | None = Field(None, gt=0, description="Seconds after which the run ends, the rest pending.")
+    grace: float = Field(30, ge=0, description="Seconds for requests in flight to settle when a run is interrupted.")
+    lock_wait: float = Field(0, ge=0, description="Seconds to wait for another run that holds the state.")
+
     def secret(self) -> SecretStr | None:
         """The client secret, from the setting or from its file.
 

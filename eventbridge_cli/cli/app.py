@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from eventbridge_cli.cli.dedupe import dedupe
 from eventbridge_cli.cli.ingest import ingest
+from eventbridge_cli.cli.replay import replay
 from eventbridge_cli.cli.sandbox import sandbox
 from eventbridge_cli.cli.token import token
 from eventbridge_cli.cli.validate import validate
@@ -67,7 +68,7 @@ def ebingest(
     """
 
 
-for command in (validate, dedupe, ingest, token, sandbox):
+for command in (validate, dedupe, ingest, replay, token, sandbox):
     app.command()(command)
 
 

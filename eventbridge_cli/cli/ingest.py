@@ -1,14 +1,13 @@
 """`ebingest ingest`: validate, deduplicate, cut, post and account."""
 
-import json
 import tempfile
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from eventbridge_cli.cli.loading import Output, carry_out, show_plan
 from eventbridge_cli.cli.options import (
     DELIVERY,
     FILES,
@@ -24,19 +23,7 @@ from eventbridge_cli.cli.options import (
     Window,
     WindowSize,
 )
-from eventbridge_cli.cli.reading import intake_of, written
-
-if TYPE_CHECKING:
-    from eventbridge_cli.cli.screen import Screen
-    from eventbridge_cli.intake.pipeline import Intake
-    from eventbridge_cli.settings import Settings
-
-
-class Output(StrEnum):
-    """How the summary is printed."""
-
-    TEXT = "text"
-    JSON = "json"
+from eventbridge_cli.cli.reading import intake_of
 
 
 def ingest(
@@ -146,6 +133,36 @@ def ingest(
             rich_help_panel=DELIVERY,
         ),
     ] = None,
+    max_duration: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="End the run after so long, the rest pending. \\[env: EBINGEST_MAX_DURATION]",
+            show_default="no limit",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Let requests in flight settle for so long when interrupted. \\[env: EBINGEST_GRACE]",
+            show_default="30",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
+    lock_wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Wait so long for another run that holds the state. \\[env: EBINGEST_LOCK_WAIT]",
+            show_default="0",
+            rich_help_panel=DELIVERY,
+        ),
+    ] = None,
     audit: Annotated[
         Path | None,
         typer.Option(
@@ -217,6 +234,9 @@ def ingest(
         "max_attempts": max_attempts,
         "max_elapsed": max_elapsed,
         "max_wait": max_wait,
+        "max_duration": max_duration,
+        "grace": grace,
+        "lock_wait": lock_wait,
         "audit": audit,
         "dead_letters": dead_letters,
         "summary_file": summary_file,
@@ -229,8 +249,9 @@ def ingest(
     own_files = [settings.audit, settings.dead_letters, settings.summary_file]
     intake = intake_of(inputs, settings, strict=strict, own_files=own_files)
     if dry_run:
-        _plan(intake, settings, screen, output)
+        show_plan(intake, settings, screen, output)
     with ExitStack() as around:
+        folder = None
         if sandbox:
             from eventbridge_cli.sandbox.process import SandboxProcess
 
@@ -238,10 +259,7 @@ def ingest(
             folder = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="ebingest-")))
             screen.say(f"Sandbox: a stand-in platform at {platform.url}, with made-up credentials and state.")
             settings = settings.against(platform.url, platform.client_id, platform.client_secret)
-        else:
-            folder = None
         from eventbridge_cli.run import Job
-        from eventbridge_cli.run import ingest as run_ingest
 
         job = Job(
             settings=settings,
@@ -253,52 +271,4 @@ def ingest(
             observe=screen.fact if verbose else lambda _: None,
             warn=screen.warn,
         )
-        summary = run_ingest(job)
-    document = json.dumps(summary.as_dict())
-    with written(settings.summary_file) as file:
-        if file is not None:
-            file.write(document.encode() + b"\n")
-    if output is Output.JSON:
-        typer.echo(document)
-    screen.summary(summary)
-    raise typer.Exit(summary.exit_code)
-
-
-def _plan(intake: "Intake", settings: "Settings", screen: "Screen", output: Output) -> None:
-    """Print what a run would send, and end."""
-    from eventbridge_cli.flow import Chunk
-    from eventbridge_cli.ledger.tally import Tally
-
-    tally, chunks, events, size = Tally(), 0, 0, 0
-    with screen.watch(tally, intake.meter):
-        for item in intake.chunks():
-            if isinstance(item, Chunk):
-                chunks += 1
-                events += len(item.events)
-                size += len(item.body)
-                for event in item.events:
-                    tally.read(event)
-            else:
-                tally.read(item)
-    rate = settings.requests_per_second
-    plan: dict[str, float | None] = {
-        "events": events,
-        "bytes": size,
-        "chunks": chunks,
-        "requests": chunks,
-        "least_seconds": max(chunks - 1, 0) / rate if rate else None,
-    }
-    counts = tally.counts
-    if output is Output.JSON:
-        account = {"read": counts.read, "duplicate": counts.duplicate, "rejected": counts.rejected}
-        typer.echo(json.dumps({"plan": plan, "counts": account}))
-    screen.counts(
-        "Dry run: nothing was sent",
-        {"read": counts.read, "to send": events, "duplicate": counts.duplicate, "rejected": counts.rejected},
-    )
-    screen.say(f"  {size:,} bytes in {chunks:,} chunks, so at least {chunks:,} requests")
-    if rate:
-        screen.say(f"  at {settings.rate} that takes at least {plan['least_seconds']:,.0f} s")
-    screen.troubles(tally)
-    screen.dropped_fields(dict(tally.dropped_fields))
-    raise typer.Exit(1 if counts.rejected else 0)
+        carry_out(job, screen, output)

@@ -75,8 +75,11 @@ class EventBridgeIngester:
         auth: gives the token.
         url: the ingest endpoint.
         note: is told every fact, as it happens: `Submitted`, `Retried`, `Split` and, once for all events, `Receipt`.
+        on_stop: is called when the run ends early, to wake up whoever waits for chunks.
         policy: the bounds of retrying.
         pace: shared by all senders.
+        timeout: seconds for one POST, from its first byte to the last one of the answer.
+        grace: seconds for which requests in flight may go on once the run is stopped.
         clock: monotonic seconds.
         random: draws from 0 to 1.
     """
@@ -88,8 +91,11 @@ class EventBridgeIngester:
         url: str,
         *,
         note: Callable[[Fact], None],
+        on_stop: Callable[[], None] = lambda: None,
         policy: Policy | None = None,
         pace: Pace | None = None,
+        timeout: float = 30.0,
+        grace: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -97,10 +103,14 @@ class EventBridgeIngester:
         self._auth = auth
         self._url = url
         self._note = note
+        self._on_stop = on_stop
         self._policy = policy or Policy()
         self._pace = pace or Pace()
+        self._timeout = timeout
+        self._grace = grace
         self._clock = clock
         self._random = random
+        self._in_flight: set[asyncio.Timeout] = set()
         self._limit: int | None = None
         self._failed_in_a_row = 0
         self._stopped: EbingestError | None = None
@@ -111,9 +121,15 @@ class EventBridgeIngester:
         return self._stopped
 
     def stop(self, error: EbingestError) -> None:
-        """End the run: requests in flight settle, nothing new is sent. The first error stands."""
-        self._stopped = self._stopped or error
+        """End the run: requests in flight settle within the grace, nothing new is sent. The first error stands."""
+        if self._stopped is not None:
+            return
+        self._stopped = error
         self._pace.stop()
+        self._on_stop()
+        until = asyncio.get_running_loop().time() + self._grace
+        for limit in self._in_flight:
+            limit.reschedule(min(until, limit.when() or until))
 
     async def ingest(self, chunks: AsyncIterator[Chunk]) -> None:
         """Send all chunks; each is taken only when a sender is free.
@@ -200,17 +216,7 @@ class EventBridgeIngester:
         try:
             if self._stopped is not None:
                 return None
-            answer = await post(
-                self._client,
-                self._url,
-                content=part.chunk.body,
-                headers={
-                    "Authorization": f"Bearer {token.value.get_secret_value()}",
-                    "Content-Type": "application/json",
-                    "X-Genesys-Platform-Client-Version": CLIENT_VERSION,
-                    "X-Request-Id": part.request_id,
-                },
-            )
+            answer = await self._exchange(part, token)
         finally:
             self._pace.leave()
         part.attempts.append(_attempt(number, answer, self._clock() - began))
@@ -218,6 +224,23 @@ class EventBridgeIngester:
         if isinstance(answer, Answer):
             self._pace.observe(answer.headers)
         return answer
+
+    async def _exchange(self, part: _Part, token: Token) -> Answer | NoAnswer:
+        headers = {
+            "Authorization": f"Bearer {token.value.get_secret_value()}",
+            "Content-Type": "application/json",
+            "X-Genesys-Platform-Client-Version": CLIENT_VERSION,
+            "X-Request-Id": part.request_id,
+        }
+        limit = asyncio.timeout(self._timeout)
+        try:
+            async with limit:
+                self._in_flight.add(limit)
+                return await post(self._client, self._url, content=part.chunk.body, headers=headers)
+        except TimeoutError:
+            return NoAnswer("timeout" if self._stopped is None else "cut_off_at_the_end", sent=True)
+        finally:
+            self._in_flight.discard(limit)
 
     def _accept(self, part: _Part, accepted: Accepted, attempt: Attempt) -> list[_Part]:
         self._pace.accepted()

@@ -71,3 +71,8 @@ class AppendedLines:
             f"{self.path} can't be written: {error.strerror}.",
             "Free some space or give another path, then run the same command again: it resumes.",
         )
+
+
+def half_a_line(path: Path, size: int) -> str:
+    """What to tell of a torn line that was cut off."""
+    return f"{path} ended in half a line ({size:,} bytes) of a run that was killed; it is mended."

@@ -44,6 +44,7 @@ class AuditLogger:
 
     def __init__(self, lines: AppendedLines, run: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.path = lines.path
+        self.mended = lines.mended
         self._lines = lines
         self._run = run
         self._now = now

@@ -11,7 +11,7 @@ The order in which things are written down makes every crash point safe:
 A rejected or refused record is in the dead letters before the audit file says so.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from eventbridge_cli.errors import EbingestError, StorageError
 from eventbridge_cli.flow import Fact, Receipt, Rejection
-from eventbridge_cli.ledger.appending import AppendedLines
+from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 from eventbridge_cli.ledger.audit import AuditLogger
 from eventbridge_cli.ledger.dead_letters import DeadLetters
 from eventbridge_cli.ledger.delivered import DeliveredStore
@@ -30,12 +30,15 @@ from eventbridge_cli.ledger.tally import Tally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where the ledger of a run is kept. `locks` is a folder that all runs of a user share."""
+    """Where the ledger of a run is kept. `locks` is a folder that all runs of a user share.
+
+    `dead_letters` is None where bad records come from dead letters, which still hold them.
+    """
 
     state: Path
     locks: Path
     audit: Path
-    dead_letters: Path
+    dead_letters: Path | None
 
 
 class Ledger:
@@ -58,7 +61,7 @@ class Ledger:
 
     def begin(self, **about: object) -> None:
         """Enter the start of the run."""
-        self._audit.write("RUN_STARTED", **about)
+        self._audit.write("RUN_STARTED", mended_bytes=self._audit.mended, **about)
 
     def note(self, fact: Fact) -> None:
         """Enter a fact.
@@ -98,14 +101,18 @@ class Ledger:
             return replace(receipt, refused=(), pending=pending, cause=error.message), error
         return receipt, None
 
-    def finish(self, error: EbingestError | None) -> Summary:
-        """Draw the account and enter the end of the run; `error` is what ended it early.
+    def finish(self, error: EbingestError | None, replay_of: Mapping[str, int] | None = None) -> Summary:
+        """Draw the account and enter the end of the run.
+
+        Args:
+            error: what ended it early.
+            replay_of: the runs whose dead letters it sent again, with the number of letters.
 
         Raises:
             AccountError: the account does not balance.
         """
         files = {"audit": str(self._audit.path)}
-        if self._letters.count:
+        if self._letters.path is not None and self._letters.count:
             files["dead_letters"] = str(self._letters.path)
         summary = summarize(self.tally, run=self.run, error=error, files=files)
         with suppress(StorageError):  # then the summary has it, and the run has ended for the same reason before
@@ -119,6 +126,7 @@ class Ledger:
                 bytes_sent=summary.bytes_sent,
                 seconds=summary.seconds,
                 latency={name: summary.latency[name] for name in ("p50", "p90", "p99", "max")},
+                **({"replay_of": dict(replay_of)} if replay_of is not None else {}),
             )
         return summary
 
@@ -130,6 +138,7 @@ def opened(
     scope: str,
     *,
     remember_days: float,
+    lock_wait: float,
     warn: Callable[[str], None],
     observe: Callable[[Fact], None],
 ) -> Iterator[Ledger]:
@@ -140,6 +149,7 @@ def opened(
         where: its files.
         scope: the name of the endpoint and client that it sends to.
         remember_days: for how long delivered keys are kept.
+        lock_wait: seconds to wait for another run to end.
         warn: is told what was found damaged and is mended.
         observe: is told each fact after it is entered.
 
@@ -149,14 +159,14 @@ def opened(
     """
     audit_name = blake2b(str(where.audit.resolve()).encode(), digest_size=10).hexdigest()
     with (
-        locked(where.state, scope, "the same endpoint and client"),
-        locked(where.locks, f"audit-{audit_name}", f"the audit file {where.audit}"),
+        locked(where.state, scope, "the same endpoint and client", wait=lock_wait),
+        locked(where.locks, f"audit-{audit_name}", f"the audit file {where.audit}", wait=lock_wait),
         AppendedLines(where.audit) as lines,
         DeliveredStore(where.state / f"{scope}.sqlite3", run, remember_days=remember_days) as delivered,
-        DeadLetters(where.dead_letters, run) as letters,
+        DeadLetters(where.dead_letters, run, warn) as letters,
     ):
         if lines.mended:
-            warn(f"{where.audit} ended in half a line ({lines.mended} bytes) of a killed run; it is mended.")
+            warn(half_a_line(where.audit, lines.mended))
         if delivered.set_aside:
             warn(
                 f"The record of what is delivered was damaged. It is kept as {delivered.set_aside}, and a new one "

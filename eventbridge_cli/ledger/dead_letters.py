@@ -2,26 +2,29 @@
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from eventbridge_cli.flow import Fact, Origin, Receipt, Rejection
-from eventbridge_cli.ledger.appending import AppendedLines
+from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 
 
 class DeadLetters:
     """The dead-letter file. It is made with the first letter, and holds customer data: its owner alone may read it.
 
     Args:
-        path: where it is.
+        path: where it is; None: letters are only counted.
         run: the run's id.
+        warn: is told that the file ended in half a line.
     """
 
-    def __init__(self, path: Path, run: str) -> None:
+    def __init__(self, path: Path | None, run: str, warn: Callable[[str], None] = lambda _: None) -> None:
         self.path = path
         self._run = run
+        self._warn = warn
         self._lines: AppendedLines | None = None
         self.count = 0
 
@@ -57,8 +60,13 @@ class DeadLetters:
             self._lines.__exit__(kind, error, trace)
 
     def _append(self, origin: Origin, data: bytes | None, **why: object) -> None:
+        self.count += 1
+        if self.path is None:
+            return
         if self._lines is None:
             self._lines = AppendedLines(self.path)
+            if self._lines.mended:
+                self._warn(half_a_line(self.path, self._lines.mended))
         letter = {
             "run": self._run,
             "source": origin.source,
@@ -68,7 +76,6 @@ class DeadLetters:
             **_record(data),
         }
         self._lines.append(json.dumps(letter, ensure_ascii=False, separators=(",", ":")).encode())
-        self.count += 1
 
 
 def _record(data: bytes | None) -> dict[str, str | None]:

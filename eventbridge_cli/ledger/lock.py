@@ -11,8 +11,10 @@ from eventbridge_cli.errors import StateLockedError, StorageError
 
 
 @contextmanager
-def locked(folder: Path, name: str, what: str) -> Iterator[None]:
+def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator[None]:
     """Hold the lock `name` in `folder`; `what` says in an error what it guards.
+
+    Waits up to `wait` seconds for another run to end.
 
     Raises:
         StateLockedError: another run holds it.
@@ -22,12 +24,12 @@ def locked(folder: Path, name: str, what: str) -> Iterator[None]:
     lock = FileLock(folder / f"{name}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=wait)
         holder.write_text(str(os.getpid()), encoding="ascii")
     except Timeout as error:
         raise StateLockedError(
             f"Another run{_holder(holder)} uses {what}.",
-            "Wait until it has ended, then run the same command again.",
+            "Run the same command again when it has ended, or wait for it with --lock-wait SECONDS.",
         ) from error
     except OSError as error:
         lock.release()

@@ -1,0 +1,72 @@
+"""What `ingest` and `replay` have in common: print the plan, or run the job and print the account."""
+
+import json
+from enum import StrEnum
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from eventbridge_cli.cli.reading import written
+
+if TYPE_CHECKING:
+    from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.intake.pipeline import Intake
+    from eventbridge_cli.run import Job
+    from eventbridge_cli.settings import Settings
+
+
+class Output(StrEnum):
+    """How the summary is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def show_plan(intake: "Intake", settings: "Settings", screen: "Screen", output: Output) -> NoReturn:
+    """Print what a run would send, and end."""
+    from eventbridge_cli.flow import Chunk
+    from eventbridge_cli.ledger.tally import Tally
+
+    tally, chunks, events, size = Tally(), 0, 0, 0
+    with screen.watch(tally, intake.meter):
+        for item in intake.chunks():
+            if isinstance(item, Chunk):
+                chunks += 1
+                events += len(item.events)
+                size += len(item.body)
+                for event in item.events:
+                    tally.read(event)
+            else:
+                tally.read(item)
+    rate = settings.requests_per_second
+    least = max(chunks - 1, 0) / rate if rate else None
+    counts = tally.counts
+    if output is Output.JSON:
+        plan = {"events": events, "bytes": size, "chunks": chunks, "requests": chunks, "least_seconds": least}
+        account = {"read": counts.read, "duplicate": counts.duplicate, "rejected": counts.rejected}
+        typer.echo(json.dumps({"plan": plan, "counts": account}))
+    screen.counts(
+        "Dry run: nothing was sent",
+        {"read": counts.read, "to send": events, "duplicate": counts.duplicate, "rejected": counts.rejected},
+    )
+    screen.say(f"  {size:,} bytes in {chunks:,} chunks, so at least {chunks:,} requests")
+    if least is not None:
+        screen.say(f"  at {settings.rate} that takes at least {least:,.0f} s")
+    screen.troubles(tally)
+    screen.dropped_fields(dict(tally.dropped_fields))
+    raise typer.Exit(1 if counts.rejected else 0)
+
+
+def carry_out(job: "Job", screen: "Screen", output: Output) -> NoReturn:
+    """Run a job, print its account, and end with its exit code."""
+    from eventbridge_cli.run import ingest
+
+    summary = ingest(job)
+    document = json.dumps(summary.as_dict())
+    with written(job.settings.summary_file) as file:
+        if file is not None:
+            file.write(document.encode() + b"\n")
+    if output is Output.JSON:
+        typer.echo(document)
+    screen.summary(summary)
+    raise typer.Exit(summary.exit_code)

@@ -1,0 +1,56 @@
+"""`ebingest replay`: send dead letters again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eventbridge_cli.cli.loading import Output, carry_out, show_plan
+from eventbridge_cli.cli.options import Progress, Quiet, ShowProgress, Verbose
+from eventbridge_cli.flow import Reason
+
+
+def replay(
+    letters: Annotated[Path, typer.Argument(metavar="DEAD_LETTERS", help="A dead-letter file.", show_default=False)],
+    *,
+    reason: Annotated[
+        list[Reason] | None,
+        typer.Option("--reason", help="Send letters with this reason alone. Repeatable.", show_default="all"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but post, and print the plan.")] = False,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")
+    ] = Output.TEXT,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: ShowProgress = Progress.AUTO,
+) -> None:
+    """Send dead letters again, mended or as they are. Nothing is deleted, and nothing that is delivered is sent twice.
+
+    To mend a letter, edit its "record": the text as it was read, or the event as a JSON object. Records keep the
+    place where they were first read, so that the audit file tells their whole story. A record that fails again
+    makes no new letter; the old one stands. All other settings come from the environment or .env.
+    """
+    from dataclasses import replace
+
+    from eventbridge_cli.cli.reading import intake_of
+    from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.intake.letters import Letters
+    from eventbridge_cli.settings import load
+
+    screen = Screen(quiet=quiet, progress=progress)
+    settings = load()
+    intake = intake_of([str(letters)], settings, strict=False, own_files=[settings.audit, settings.summary_file])
+    intake = replace(intake, reader=Letters([each.value for each in reason or []]))
+    if dry_run:
+        show_plan(intake, settings, screen, output)
+    from eventbridge_cli.run import Job
+
+    job = Job(
+        settings=settings,
+        intake=intake,
+        watch=screen.watch,
+        observe=screen.fact if verbose else lambda _: None,
+        warn=screen.warn,
+    )
+    carry_out(job, screen, output)

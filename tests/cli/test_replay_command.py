@@ -1,0 +1,67 @@
+"""`ebingest replay`, run as a user runs it."""
+
+import json
+from pathlib import Path
+
+from conftest import Server
+from support import audit_lines, ebingest, event, line, lines
+
+
+def make_letters(folder: Path, server: Server) -> list[dict[str, object]]:
+    """A run with one good event and three bad records of three kinds; gives the dead letters."""
+    bad = [line(1, schemaVersion=9), b'{"cut": "off', line(3, attributes={"x": "y"}).replace(b'"y"', b'"\xe9"')]
+    (folder / "calls.ndjson").write_bytes(lines(1) + b"\n".join(bad) + b"\n")
+    ebingest("ingest", "calls.ndjson", cwd=folder, env=server.settings, check=[1])
+    return audit_lines(folder / "dead_letters.ndjson")
+
+
+def write_letters(folder: Path, letters: list[dict[str, object]]) -> None:
+    text = "".join(json.dumps(letter) + "\n" for letter in letters)
+    (folder / "dead_letters.ndjson").write_text(text, encoding="utf-8")
+
+
+def test_mended_letters_are_delivered_under_their_first_place(tmp_path: Path, server: Server) -> None:
+    """A letter mended as text or as an object is sent; the audit links it to the first run and place."""
+    letters = make_letters(tmp_path, server)
+    letters[0]["record"] = line(1).decode()
+    letters[1]["record"] = event(2)  # an object will do, too
+    write_letters(tmp_path, letters)
+    before = (tmp_path / "dead_letters.ndjson").read_bytes()
+    run = ebingest("replay", "dead_letters.ndjson", "-o", "json", cwd=tmp_path, env=server.settings, check=[1])
+    counts = json.loads(run.stdout)["counts"]
+    assert (counts["read"], counts["delivered"], counts["rejected"]) == (3, 2, 1)
+    assert [sent["interactionId"] for sent in server.events()] == [f"interaction-{n}" for n in range(3)]
+    assert (tmp_path / "dead_letters.ndjson").read_bytes() == before
+    audit = audit_lines(tmp_path / "ingestion_audit.jsonl")
+    places = [record[0] for entry in audit if entry["event"] == "INGESTION_SUCCEEDED" for record in entry["records"]]
+    assert places == ["calls.ndjson:1", "calls.ndjson:2", "calls.ndjson:3"]
+    assert audit[-1]["replay_of"] == {audit[0]["run"]: 3}
+
+
+def test_what_was_delivered_meanwhile_is_not_sent(tmp_path: Path, server: Server) -> None:
+    """A second replay of the same file sends nothing."""
+    letters = make_letters(tmp_path, server)[:1]
+    letters[0]["record"] = line(1).decode()
+    write_letters(tmp_path, letters)
+    ebingest("replay", "dead_letters.ndjson", cwd=tmp_path, env=server.settings, check=[0])
+    posts = len(server.requests())
+    run = ebingest("replay", "dead_letters.ndjson", "-o", "json", cwd=tmp_path, env=server.settings, check=[0])
+    assert json.loads(run.stdout)["counts"]["duplicate"] == 1
+    assert len(server.requests()) == posts
+
+
+def test_reason_and_dry_run(tmp_path: Path, server: Server) -> None:
+    """--reason takes letters of that reason alone; --dry-run sends nothing; bytes that are no text come back whole."""
+    make_letters(tmp_path, server)
+    arguments = ("replay", "dead_letters.ndjson", "--dry-run", "-o", "json", "--reason")
+    run = ebingest(*arguments, "invalid_encoding", cwd=tmp_path, check=[1])
+    assert json.loads(run.stdout)["counts"] == {"read": 1, "duplicate": 0, "rejected": 1}
+    assert b"invalid_encoding: utf8" in run.stderr
+    assert ebingest(*arguments, "no-such-reason", cwd=tmp_path).returncode == 2
+
+
+def test_a_file_that_holds_no_letters_is_told_so(tmp_path: Path) -> None:
+    """Plain events are no dead letters: each is rejected with the remedy."""
+    (tmp_path / "events.ndjson").write_bytes(lines(2))
+    run = ebingest("replay", "events.ndjson", "--dry-run", cwd=tmp_path, check=[1])
+    assert b"no_letter" in run.stderr

@@ -1,0 +1,122 @@
+"""How a run is bounded: by errors, by time, by another run, by an endpoint that is down."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from conftest import Server
+from support import clean_environment, ebingest, line, lines
+
+from eventbridge_cli.sandbox.process import SandboxProcess
+
+
+def settings_of(sandbox: SandboxProcess) -> dict[str, str]:
+    return {
+        "GENESYS_ENV": sandbox.url,
+        "GENESYS_CLIENT_ID": sandbox.client_id,
+        "GENESYS_CLIENT_SECRET": sandbox.client_secret,
+    }
+
+
+def test_max_errors_stops_the_run(tmp_path: Path, server: Server) -> None:
+    """More bad records than --max-errors: exit 4, what was read is accounted for, and the rest can follow."""
+    text = lines(200) + b"x\n" * 3 + b"".join(line(n) + b"\n" for n in range(200, 5000))
+    arguments = ("ingest", "--max-errors", "2", "-o", "json")
+    run = ebingest(*arguments, cwd=tmp_path, env=server.settings, stdin=text, check=[4])
+    summary = json.loads(run.stdout)
+    assert summary["stopped"]["code"] == "too_many_errors"
+    assert summary["counts"]["rejected"] == 3
+    assert summary["counts"]["read"] < 5000
+    ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=text, check=[1])
+    assert len({sent["interactionId"] for sent in server.events()}) == 5000
+
+
+def test_max_duration_ends_the_run_in_order(tmp_path: Path) -> None:
+    """--max-duration: exit 5, the account balances, and the next run finishes the job."""
+    (tmp_path / "events.ndjson").write_bytes(lines(300))
+    with SandboxProcess("--latency", "200") as sandbox:
+        arguments = ("ingest", "events.ndjson", "--chunk-events", "10", "--concurrency", "1", "-o", "json")
+        run = ebingest(*arguments, "--max-duration", "1", cwd=tmp_path, env=settings_of(sandbox), check=[5])
+        first = json.loads(run.stdout)["counts"]
+        assert 0 < first["delivered"] < 300
+        second = ebingest("ingest", "events.ndjson", "-o", "json", cwd=tmp_path, env=settings_of(sandbox), check=[0])
+        assert json.loads(second.stdout)["counts"]["delivered"] == 300 - first["delivered"]
+
+
+def test_grace_cuts_off_what_does_not_settle(tmp_path: Path) -> None:
+    """SIGTERM with --grace 0.3 under a server that takes 20 s: ends soon, in-flight events pending, outcome unknown."""
+    (tmp_path / "events.ndjson").write_bytes(lines(10))
+    with SandboxProcess("--latency", "20000") as sandbox:
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "events.ndjson", "--grace", "0.3", "-o", "json"]
+        env = clean_environment(tmp_path, **settings_of(sandbox))
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            audit = tmp_path / "ingestion_audit.jsonl"
+            while not audit.exists() or b"BATCH_SUBMITTED" not in audit.read_bytes():
+                time.sleep(0.01)
+            process.terminate()
+            out, _ = process.communicate(timeout=15)
+    assert process.returncode == 143
+    summary = json.loads(out)
+    assert summary["counts"]["pending"] == 10
+    assert summary["unknown_outcomes"] == 1
+
+
+def test_lock_wait_waits_for_the_other_run(tmp_path: Path, server: Server) -> None:
+    """With --lock-wait a second run begins when the first one ends."""
+    env = clean_environment(tmp_path, **server.settings)
+    command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "-q"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdin=subprocess.PIPE) as first:
+        while not list(tmp_path.rglob("*.pid")):
+            time.sleep(0.01)
+        with subprocess.Popen([*command, "--lock-wait", "60"], cwd=tmp_path, env=env, stdin=subprocess.PIPE) as second:
+            assert second.stdin is not None
+            second.stdin.write(lines(3))
+            second.stdin.close()
+            time.sleep(0.5)
+            assert second.poll() is None
+            first.communicate(lines(2), timeout=30)
+            assert second.wait(timeout=30) == 0
+    assert len(server.events()) == 3
+
+
+def test_a_dead_endpoint_ends_the_run_soon(tmp_path: Path) -> None:
+    """Nothing listens: no token, exit 5, all pending, and the message names the address and the remedy."""
+    env = {"GENESYS_ENV": "http://127.0.0.1:9", "GENESYS_CLIENT_ID": "x", "GENESYS_CLIENT_SECRET": "y"}
+    run = ebingest("ingest", "-o", "json", cwd=tmp_path, env=env, stdin=lines(250), check=[5])
+    summary = json.loads(run.stdout)
+    assert summary["stopped"]["code"] == "pending"
+    assert summary["counts"]["delivered"] == 0
+    assert summary["counts"]["pending"] == summary["counts"]["read"]
+    assert b"127.0.0.1:9" in run.stderr
+
+
+def test_the_breaker_ends_a_run_that_gets_nowhere(tmp_path: Path) -> None:
+    """Five chunks in a row that could not be delivered end the run, instead of trying all the others as well."""
+    with SandboxProcess("--fault", "500:1") as sandbox:
+        arguments = ("ingest", "--chunk-events", "1", "--max-attempts", "1", "-o", "json")
+        run = ebingest(*arguments, cwd=tmp_path, env=settings_of(sandbox), stdin=lines(200), check=[5])
+    summary = json.loads(run.stdout)
+    assert summary["requests"] <= 10
+    assert summary["stopped"]["code"] == "pending"
+
+
+def test_a_run_that_must_end_does_not_wait_for_input(tmp_path: Path) -> None:
+    """The platform refuses the client while standard input stays open and silent: the run ends all the same."""
+    with SandboxProcess("--fault", "403:1") as sandbox:
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "--chunk-events", "1", "-o", "json"]
+        env = clean_environment(tmp_path, **settings_of(sandbox))
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(lines(1200))
+            process.stdin.flush()
+            summary = json.loads(process.stdout.readline())
+            assert process.wait(timeout=30) == 3
+    assert summary["stopped"]["code"] == "credentials"
+    assert summary["requests"] == 1
