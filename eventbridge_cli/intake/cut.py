@@ -31,6 +31,7 @@ _INSIDE = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
 _SCALAR = re.compile(rb'[^,\[\]{" \t\r\n]*+')
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_SAMPLE = 64  # bytes in which text in UTF-16 has a zero byte: JSON's brackets and quotes have one each
 
 
 class _Held:
@@ -111,9 +112,9 @@ class Cutter:
 
     def records(self) -> Iterator[Record]:
         """All records of the source. Lazy: reads no more than it needs for the next one."""
-        while len(self._buffer) < len(_UTF8_BOM) and self._fill():
+        while len(self._buffer) < _UTF16_SAMPLE and b"\n" not in self._buffer and self._fill():
             pass
-        if self._buffer.startswith(_UTF16_BOMS):
+        if self._buffer.startswith(_UTF16_BOMS) and b"\0" in self._buffer[:_UTF16_SAMPLE]:
             yield self._not_utf8()
             return
         if self._buffer.startswith(_UTF8_BOM):
