@@ -29,6 +29,8 @@ _REST_IS_CLEAN = re.compile(rb"[ \t\r]*+(?:[\n\[{]|$)")
 _OUTSIDE = re.compile(rb'(?:[^"{}\[\]\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
 _INSIDE = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
 _SCALAR = re.compile(rb'[^,\[\]{" \t\r\n]*+')
+# What a line in the middle of a value may begin with, far left; `{` begins the next record there.
+_GOES_ON = b'"}],:[-0123456789tfn'
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_SAMPLE = 64  # bytes in which text in UTF-16 has a zero byte: JSON's brackets and quotes have one each
@@ -297,7 +299,7 @@ class Cutter:
             return False
         byte, column = self._buffer[self._position], self._column()
         if first and not in_array:
-            return self._lines_seen or (column == 1 and byte not in (_QUOTE, _END_OBJECT, _END_ARRAY))
+            return self._lines_seen or (column == 1 and byte not in _GOES_ON)
         opens_within_object = byte == _OBJECT and inner == _OBJECT and last != _COLON
         return opens_within_object and (in_array or column == 1)
 

@@ -21,7 +21,7 @@ DESCRIPTION = "/openapi.json"
 class _Cut(Response):
     """No answer: the connection is closed in the middle of one."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the protocol
         # A body shorter than its Content-Length: the server can only close the connection.
         headers = [(b"content-length", b"1000")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -40,6 +40,7 @@ class SandboxProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the run, which then ends the sandbox
         )
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         lines = [self._process.stdout.readline().decode().strip() for _ in range(3)]

@@ -25,7 +25,7 @@ def test_valid_samples_are_valid(path: Path) -> None:
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.name)
 def test_invalid_samples_fail_for_the_reason_in_their_name(path: Path) -> None:
-    """`<reason>.<code>[.strict].<ending>`: each record is rejected for that reason alone; .strict only under --strict."""
+    """`<reason>.<code>[.strict].<ending>`: each record is rejected for that reason alone."""
     reason, code, *endings = path.name.split(".")
     strict = "strict" in endings
     items = list(intake(path, strict=strict).events())

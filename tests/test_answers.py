@@ -1,0 +1,226 @@
+"""Every answer understood: the tool as a whole against a platform that does exactly what its script says."""
+
+import json
+import math
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import audit_lines, ebingest, line, lines
+
+
+@dataclass
+class Run:
+    """One run of the tool, and what the platform saw of it."""
+
+    code: int
+    summary: dict[str, Any]
+    stderr: str
+    posts: list[dict[str, Any]]
+    tokens: list[dict[str, Any]]
+
+    @property
+    def delivered(self) -> int:
+        count: int = self.summary["counts"]["delivered"]
+        return count
+
+
+@contextmanager
+def scripted(script: dict[str, Any]) -> Iterator[str]:
+    path = Path(__file__).parent / "scripted_server.py"
+    command = [sys.executable, str(path), json.dumps(script)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.communicate(timeout=10)
+
+
+def run(folder: Path, script: dict[str, Any], data: bytes, *options: str, env: dict[str, str] | None = None) -> Run:
+    with scripted(script) as url:
+        settings = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s3cr3t-c4n4ry"}
+        result = ebingest("ingest", "-o", "json", *options, cwd=folder, env=settings | (env or {}), stdin=data)
+        with urllib.request.urlopen(f"{url}/ledger") as answer:  # noqa: S310 - loopback
+            ledger = json.load(answer)
+    assert b"Traceback" not in result.stderr
+    assert b"s3cr3t-c4n4ry" not in result.stderr + result.stdout
+    summary = json.loads(result.stdout)
+    assert summary["counts"]["read"] == sum(list(summary["counts"].values())[1:])
+    return Run(result.returncode, summary, result.stderr.decode(), ledger["posts"], ledger["tokens"])
+
+
+def refused(by: dict[str, object], *, again: bool = False) -> dict[str, Any]:
+    return {"body": {"errors": [{**by, "message": "no", "retryable": again}]}}
+
+
+def test_retryable_errors_are_sent_again_alone(tmp_path: Path) -> None:
+    """A 2xx whose errors[] name a retryable event: that one is sent again alone, all others are delivered."""
+    got = run(tmp_path, {"answers": [refused({"index": 4}, again=True)]}, lines(10))
+    assert got.code == 0
+    assert [post["events"] for post in got.posts][1:] == [["interaction-4"]]
+
+
+@pytest.mark.parametrize("by", [{"index": 4}, {"eventId": "interaction-4"}])
+@pytest.mark.parametrize("status", [200, 207, 400])
+def test_named_events_are_refused_and_the_others_delivered(tmp_path: Path, status: int, by: dict[str, object]) -> None:
+    """errors[] by index or by eventId, in a 2xx or a 400: those are refused, with a dead letter, the rest arrives."""
+    got = run(tmp_path, {"answers": [{"status": status, **refused(by)}]}, lines(10))
+    assert got.code == 1
+    assert (got.delivered, got.summary["counts"]["refused"]) == (9, 1)
+    [letter] = audit_lines(tmp_path / "dead_letters.ndjson")
+    assert (letter["line"], letter["reason"], letter["status"], letter["message"]) == (5, "refused", status, "no")
+    assert len(got.posts) == (1 if status != 400 else 2)
+
+
+@pytest.mark.parametrize(
+    "answer", [{"status": 204, "body": ""}, {"body": ""}, {"body": "<html>ok</html>"}, {"body": [1]}]
+)
+def test_an_unreadable_success_is_a_success(tmp_path: Path, answer: dict[str, Any]) -> None:
+    """204, an empty body, HTML or a list with a 2xx: delivered, with a warning, and never posted again."""
+    got = run(tmp_path, {"always": answer}, lines(10))
+    assert (got.code, got.delivered, len(got.posts)) == (0, 10, 1)
+    assert got.summary["warnings"]
+
+
+def test_one_poison_event_holds_nothing_back(tmp_path: Path) -> None:
+    """A 400 that names nothing: one bad event in 500 is found by halving; 499 are delivered within the budget."""
+    got = run(tmp_path, {"poison": "interaction-321"}, lines(500))
+    assert (got.code, got.delivered, got.summary["counts"]["refused"]) == (1, 499, 1)
+    assert len(got.posts) <= 5 + 2 * math.ceil(math.log2(100))
+    arrived = Counter(event for post in got.posts if post["status"] == 200 for event in post["events"])
+    assert len(arrived) == 499
+    assert set(arrived.values()) == {1}
+
+
+@pytest.mark.parametrize("said", ["Maximum bytes: 9000", "<html>413</html>"])
+def test_a_smaller_limit_is_learned(tmp_path: Path, said: str) -> None:
+    """2,000 events through a platform that takes 9,000 bytes: all delivered, and the refusals are bounded."""
+    got = run(tmp_path, {"max_bytes": 9000, "too_large": said}, lines(2000))
+    assert (got.code, got.delivered) == (0, 2000)
+    assert sum(post["status"] == 413 for post in got.posts) <= (5 if said.startswith("Maximum") else 20)
+
+
+def test_a_lone_event_too_large_for_the_server_is_refused(tmp_path: Path) -> None:
+    """413 for a single event: that one is refused, the others arrive."""
+    data = lines(3) + line(3, attributes={"pad": "x" * 9000})
+    got = run(tmp_path, {"max_bytes": 5000}, data)
+    assert (got.code, got.delivered, got.summary["counts"]["refused"]) == (1, 3, 1)
+
+
+def test_a_token_that_is_not_accepted_is_renewed_once(tmp_path: Path) -> None:
+    """401: one renewal for all senders, then on with the same request ids."""
+    got = run(tmp_path, {"answers": [{}, {"status": 401}]}, lines(500))
+    assert (got.code, got.delivered, len(got.tokens)) == (0, 500, 2)
+    assert got.posts[-1]["authorization"] == "Bearer token-1"
+
+
+def test_always_401_ends_after_a_handful(tmp_path: Path) -> None:
+    """A platform that never accepts its own token: few requests, exit 3, all of it pending."""
+    got = run(tmp_path, {"always": {"status": 401}}, lines(2000))
+    assert got.code == 3
+    assert len(got.posts) + len(got.tokens) <= 6
+    assert got.summary["counts"]["pending"] == got.summary["counts"]["read"]
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [(403, "permission"), (404, "GENESYS_ENV"), (415, "GENESYS_INGEST_URL"), (302, "redirect"), (501, "501")],
+)
+def test_an_endpoint_that_can_not_work_ends_the_run(tmp_path: Path, status: int, word: str) -> None:
+    """403, 404, 415, a redirect: one request, exit 3, the rest pending, and the message names what to mend."""
+    body = "<html>\x1b[31m token-0 " + "x" * 5000
+    got = run(tmp_path, {"always": {"status": status, "body": body, "headers": {"Location": "/else"}}}, lines(900))
+    assert (got.code, len(got.posts)) == (3, 1)
+    assert word in got.stderr
+    assert "\x1b" not in got.stderr
+    assert "x" * 200 not in got.stderr
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_passing_failures_are_retried_under_the_same_id(tmp_path: Path, status: int) -> None:
+    """A passing failure: the same body goes again with the same request id, and each attempt is on record."""
+    got = run(tmp_path, {"answers": [{"status": status}]}, lines(10))
+    assert (got.code, got.delivered, len(got.posts)) == (0, 10, 2)
+    assert len({post["request_id"] for post in got.posts}) == 1
+    [retried] = [
+        entry for entry in audit_lines(tmp_path / "ingestion_audit.jsonl") if entry["event"] == "BATCH_RETRIED"
+    ]
+    assert (retried["status"], retried["unknown"]) == (status, False)
+
+
+def test_a_lost_answer_is_unknown_and_sent_again(tmp_path: Path) -> None:
+    """A connection cut after sending: named unknown in the audit, counted, sent again under the same id."""
+    got = run(tmp_path, {"answers": [{"cut": True}]}, lines(10))
+    assert (got.code, got.delivered, got.summary["unknown_outcomes"]) == (0, 10, 1)
+    assert len({post["request_id"] for post in got.posts}) == 1
+    [retried] = [
+        entry for entry in audit_lines(tmp_path / "ingestion_audit.jsonl") if entry["event"] == "BATCH_RETRIED"
+    ]
+    assert (retried["outcome"], retried["unknown"]) == ("connection_lost", True)
+
+
+def test_retry_after_holds_back_every_sender(tmp_path: Path) -> None:
+    """A 429 with Retry-After 2 under five senders: no request begins inside the pause."""
+    script: dict[str, Any] = {"answers": [{}] * 10 + [{"status": 429, "headers": {"Retry-After": "2"}}]}
+    got = run(tmp_path, script, lines(600), "--chunk-events", "10")
+    assert (got.code, got.delivered) == (0, 600)
+    [at] = [post["time"] for post in got.posts if post["status"] == 429]
+    # The other four may have begun before the 429 had come back.
+    later = [post["time"] - at for post in got.posts if post["time"] > at]
+    assert not [seconds for seconds in later if 0.5 < seconds < 2.0]
+    assert sum(seconds <= 0.5 for seconds in later) <= 4
+
+
+def test_a_wait_over_max_wait_ends_the_run(tmp_path: Path) -> None:
+    """A Retry-After of an hour: the run ends at once, exit 5, all pending."""
+    script = {"always": {"status": 503, "headers": {"Retry-After": "3600"}}}
+    got = run(tmp_path, script, lines(900))
+    assert (got.code, len(got.posts)) == (5, 1)
+    assert "3,600 s" in got.stderr
+
+
+def test_the_quota_is_used_and_never_overdrawn(tmp_path: Path) -> None:
+    """A quota of 60 in 2 s with truthful headers: no 429, and at least 95 % of it is used in every whole window."""
+    got = run(tmp_path, {"quota": {"allowed": 60, "window": 2.0}}, lines(200), "--chunk-events", "1")
+    assert (got.code, got.delivered) == (0, 200)
+    assert {post["status"] for post in got.posts} == {200}
+    begin = got.posts[0]["time"]
+    windows = Counter(int((post["time"] - begin) // 2.0) for post in got.posts)
+    whole = [windows[number] for number in sorted(windows)[:-1]]
+    assert sum(whole) >= 0.95 * 60 * len(whole)
+
+
+def test_the_rate_is_a_ceiling(tmp_path: Path) -> None:
+    """--rate 10/s: requests are spaced by at least a tenth of a second."""
+    got = run(tmp_path, {}, lines(12), "--chunk-events", "1", "--rate", "10/s")
+    times = [post["time"] for post in got.posts]
+    assert times[-1] - times[0] >= 1.0
+
+
+def test_the_token_endpoints_own_limit_is_waited_out(tmp_path: Path) -> None:
+    """HTTP 400 "rate limit exceeded" from the token endpoint is no credentials error: it is asked again."""
+    limited = {"status": 400, "body": {"error": "invalid_request", "description": "rate limit exceeded"}}
+    got = run(tmp_path, {"tokens": [limited, {"status": 503}]}, lines(3))
+    assert (got.code, got.delivered, len(got.tokens)) == (0, 3, 3)
+
+
+def test_a_resumed_body_keeps_its_request_id(tmp_path: Path) -> None:
+    """What was left pending goes in the next run under the same request id."""
+    first = run(tmp_path, {"always": {"status": 500}}, lines(10), "--max-attempts", "1")
+    assert first.code == 5
+    second = run(tmp_path, {}, lines(10), env={})
+    assert second.posts[0]["request_id"] == first.posts[0]["request_id"]
+
+
+def test_headers_and_token_request(tmp_path: Path) -> None:
+    """The token is asked for by HTTP Basic with grant and scope; the events carry it as a bearer."""
+    got = run(tmp_path, {}, lines(1))
+    assert got.tokens[0]["body"] == "grant_type=client_credentials&scope=eventbridge%3Aingest"
+    assert got.tokens[0]["authorization"].startswith("Basic ")
+    assert got.posts[0]["authorization"] == "Bearer token-0"
