@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from eventbridge_cli.cli.audit import audit
 from eventbridge_cli.cli.dedupe import dedupe
 from eventbridge_cli.cli.ingest import ingest
 from eventbridge_cli.cli.replay import replay
 from eventbridge_cli.cli.sandbox import sandbox
+from eventbridge_cli.cli.status import status
 from eventbridge_cli.cli.token import token
 from eventbridge_cli.cli.validate import validate
 from eventbridge_cli.errors import EbingestError
@@ -68,8 +70,9 @@ def ebingest(
     """
 
 
-for command in (validate, dedupe, ingest, replay, token, sandbox):
+for command in (validate, dedupe, ingest, replay, status, token, sandbox):
     app.command()(command)
+app.add_typer(audit)
 
 
 def main() -> None:

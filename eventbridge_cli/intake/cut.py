@@ -30,7 +30,9 @@ _OUTSIDE = re.compile(rb'(?:[^"{}\[\]\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
 _INSIDE = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
 _SCALAR = re.compile(rb'[^,\[\]{" \t\r\n]*+')
 # What a line in the middle of a value may begin with, far left; `{` begins the next record there.
-_GOES_ON = b'"}],:[-0123456789tfn'
+_GOES_ON = re.compile(rb'["}\],:\[]|-?[0-9]|(?:true|false|null)\b')
+_GOES_ON_LOOKAHEAD = len(b"false ")
+_BEFORE_A_VALUE = b"[,:"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_SAMPLE = 64  # bytes in which text in UTF-16 has a zero byte: JSON's brackets and quotes have one each
@@ -299,9 +301,13 @@ class Cutter:
             return False
         byte, column = self._buffer[self._position], self._column()
         if first and not in_array:
-            return self._lines_seen or (column == 1 and byte not in _GOES_ON)
-        opens_within_object = byte == _OBJECT and inner == _OBJECT and last != _COLON
-        return opens_within_object and (in_array or column == 1)
+            while len(self._buffer) - self._position < _GOES_ON_LOOKAHEAD and self._fill():
+                pass
+            goes_on = column > 1 or _GOES_ON.match(self._buffer, self._position)
+            return self._lines_seen or not goes_on
+        opens = byte in (_OBJECT, _ARRAY)
+        out_of_place = last not in _BEFORE_A_VALUE or (last == _COMMA and inner == _OBJECT)
+        return opens and out_of_place and (in_array or column == 1)
 
     def _skip_broken(self, indent: int) -> None:
         """After a string without an end: take lines until one that stands no deeper opens or closes something."""

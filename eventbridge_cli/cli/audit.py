@@ -1,0 +1,121 @@
+"""`ebingest audit verify` and `ebingest audit show`: ask the audit file."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eventbridge_cli.cli.loading import Output
+
+audit = typer.Typer(
+    name="audit", no_args_is_help=True, help="Ask the audit file: is it whole, and what became of a record?"
+)
+
+AuditFile = Annotated[
+    Path | None, typer.Argument(metavar="[AUDIT]", help="The audit file.", show_default="ingestion_audit.jsonl")
+]
+As = Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")]
+
+
+@audit.command()
+def verify(file: AuditFile = None, *, output: As = Output.TEXT) -> None:
+    """Prove that the file is whole; exit 0 if it is, 1 if not.
+
+    Every line carries the hash of the line before it, over all runs: a line that was changed, removed, moved or put in
+    is named. Each run's account is held against its lines. What the end of the file has lost can't be seen.
+    """
+    from eventbridge_cli.cli.screen import safe
+    from eventbridge_cli.ledger.history import lines_of
+    from eventbridge_cli.ledger.history import verify as findings_of
+
+    path = _path(file)
+    findings = list(findings_of(path))
+    count = sum(1 for _ in lines_of(path))
+    if output is Output.JSON:
+        typer.echo(json.dumps({"file": str(path), "lines": count, "findings": [asdict(each) for each in findings]}))
+    else:
+        for each in findings:
+            typer.echo(safe(f"{path}:{each.line}: {each.what}"))
+        verdict = f"not whole: {len(findings):,} findings" if findings else "whole"
+        typer.echo(safe(f"{path}: {count:,} lines, {verdict}"))
+    raise typer.Exit(1 if findings else 0)
+
+
+@audit.command()
+def show(
+    file: AuditFile = None,
+    *,
+    interaction: Annotated[str, typer.Option(metavar="ID", help="What became of an interaction's events.")] = "",
+    place: Annotated[
+        str, typer.Option(metavar="FILE:LINE", help="What became of a record; FILE[INDEX] for an item of an array.")
+    ] = "",
+    request: Annotated[str, typer.Option(metavar="ID", help="What became of a request; the beginning will do.")] = "",
+    run: Annotated[str, typer.Option(metavar="ID", help="All of one run; the beginning of its id will do.")] = "",
+    output: As = Output.TEXT,
+) -> None:
+    """Tell what became of a record, a request or a run; without a question, sum up all runs.
+
+    Exit 1 if the file says nothing about what is asked.
+    """
+    from eventbridge_cli.cli.screen import safe
+    from eventbridge_cli.ledger.history import Question, find, runs_of
+
+    path = _path(file)
+    question = Question(run=run, interaction=interaction, place=place, request=request)
+    if question == Question():
+        stories = runs_of(path)
+        for story in stories:
+            line = json.dumps(asdict(story)) if output is Output.JSON else safe(_sum_up(asdict(story)))
+            typer.echo(line)
+        raise typer.Exit(0 if stories else 1)
+    found = False
+    unsettled: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in find(path, question):
+        found = True
+        for line in [json.dumps(entry)] if output is Output.JSON else _tell(entry):
+            typer.echo(safe(line))
+        key = (entry["run"], entry.get("request_id", ""))
+        if entry["event"] == "BATCH_SUBMITTED":
+            unsettled[key] = entry
+        elif entry["event"] in {"INGESTION_SUCCEEDED", "INGESTION_FAILED", "BATCH_SPLIT"}:
+            unsettled.pop(key, None)
+    if output is Output.TEXT:
+        for (of_run, request_id), entry in unsettled.items():
+            typer.echo(safe(f"{entry['time']}  run {of_run}: {request_id} has no outcome on record: unknown"))
+        if not found:
+            typer.echo("Nothing on record.")
+    raise typer.Exit(0 if found else 1)
+
+
+def _path(file: Path | None) -> Path:
+    from eventbridge_cli.settings import load
+
+    return file or load().audit
+
+
+def _sum_up(story: dict[str, Any]) -> str:
+    counts = story["counts"] or story["recount"]
+    end = f"exit {story['exit_code']}" if story["finished"] else f"did not finish, {len(story['in_flight'])} in flight"
+    parts = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    return f"{story['started']}  run {story['run']}: {end}; {parts or 'nothing read'}"
+
+
+def _tell(entry: dict[str, Any]) -> list[str]:
+    about = {
+        name: value
+        for name, value in entry.items()
+        if name not in {"time", "run", "event", "previous", "records", "key", "sha256"} and value not in (None, "", [])
+    }
+    words = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in about.items())
+    lines = [f"{entry['time']}  run {entry['run']}  {entry['event']}: {words}"]
+    return lines + [f"    {place}  interaction {interaction}" for place, interaction, _ in entry.get("records", [])]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(_plain(each) for each in value)
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    return str(value)

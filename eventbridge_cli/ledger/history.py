@@ -1,0 +1,227 @@
+"""Read the audit file: is it whole, and what became of a run, an interaction, a place? Streaming, whatever its size."""
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eventbridge_cli.errors import UsageError
+from eventbridge_cli.ledger.audit import CHAIN_START, line_hash
+
+_REMEMBERED = 10_000  # lines whose hash is kept, to tell a line that was moved from one that was changed
+_FIELDS = {"time", "run", "event", "previous"}
+_SPAN = re.compile(r"(?P<source>.*)(?::(?P<line>\d+)(?:-(?P<line_end>\d+))?|\[(?P<item>\d+)(?:-(?P<item_end>\d+))?\])")
+_PLACE = re.compile(r"(?P<source>.*?)(?::(?P<line>\d+))?(?:\[(?P<item>\d+)\])?")
+_OUTCOMES = {"INGESTION_SUCCEEDED", "INGESTION_FAILED", "BATCH_SPLIT"}
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of an audit file, without line breaks; a torn last one is left out.
+
+    Raises:
+        UsageError: the file is not there or can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line[:-1]
+    except OSError as error:
+        raise UsageError(
+            f"The audit file {path} can't be read: {error.strerror}.", "Name the one that `ingest` wrote with --audit."
+        ) from error
+
+
+def entry_of(line: bytes) -> dict[str, Any] | None:
+    """A line as what it says, or None if it is no line of an audit file."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and entry.keys() >= _FIELDS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with an audit file, at a line (from 1)."""
+
+    line: int
+    what: str
+
+
+@dataclass(slots=True)
+class RunStory:
+    """A run as its lines tell it. `recount` is drawn from them, `counts` is what the run said at its end."""
+
+    run: str
+    started: str = ""
+    finished: str = ""
+    exit_code: int | None = None
+    counts: dict[str, int] | None = None
+    recount: dict[str, int] = field(default_factory=dict)
+    in_flight: dict[str, list[str]] = field(default_factory=dict)
+
+    def take(self, entry: dict[str, Any]) -> None:
+        """Take in the next line of this run."""
+        match entry["event"]:
+            case "RUN_STARTED":
+                self.started = entry["time"]
+            case "INGESTION_REJECTED":
+                self._count("rejected", 1)
+            case "DUPLICATE_DROPPED":
+                self._count("duplicate", 1)
+            case "BATCH_SUBMITTED":
+                self.in_flight[entry["request_id"]] = entry["places"]
+            case "INGESTION_SUCCEEDED":
+                self._count("delivered", len(entry["records"]))
+            case "INGESTION_FAILED":
+                self._count(entry["outcome"], len(entry["records"]))
+            case "RUN_FINISHED":
+                self.finished, self.exit_code, self.counts = entry["time"], entry["exit_code"], entry["counts"]
+        if entry["event"] in _OUTCOMES:
+            self.in_flight.pop(entry["request_id"], None)
+
+    def _count(self, outcome: str, records: int) -> None:
+        self.recount[outcome] = self.recount.get(outcome, 0) + records
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the run's own account is not what its lines come to. `--strict` leaves its pending ones unlisted."""
+        if self.counts is None:
+            return False
+        names = ("delivered", "duplicate", "rejected", "refused")
+        return any(self.counts.get(name) != self.recount.get(name, 0) for name in names)
+
+
+def verify(path: Path) -> Iterator[Finding]:
+    """Hold the chain of hashes, and each run's account, against the lines; gives what does not fit.
+
+    Any line that was changed, removed, moved or put in is found by the line after it. The end of the file has no line
+    after it: that its last lines were cut off can't be seen, a change in the last line only where its run's account
+    no longer fits. Nor does the chain hold against somebody who rewrites the whole rest of the file.
+    """
+    previous, number = CHAIN_START, 0
+    known: OrderedDict[str, int] = OrderedDict()
+    stories: dict[str, RunStory] = {}
+    for number, line in enumerate(lines_of(path), 1):
+        entry = entry_of(line)
+        if entry is None:
+            yield Finding(number, "this is no line of an audit file: it was changed, or written by another hand")
+        else:
+            if entry["previous"] != previous:
+                yield Finding(number, _break(entry["previous"], known, number))
+            yield from _account(stories, entry, number)
+        previous = line_hash(line)
+        known[previous] = number
+        if len(known) > _REMEMBERED:
+            known.popitem(last=False)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - 1))
+        if size and file.read(1) != b"\n":
+            yield Finding(number + 1, "half a line: the run was killed while it wrote; the next run mends it")
+
+
+def _break(claimed: str, known: dict[str, int], number: int) -> str:
+    if claimed in known:
+        first = known[claimed] + 1
+        lines = f"line {first} was" if first == number - 1 else f"lines {first} to {number - 1} were"
+        if first > number - 1:
+            return "the line before it was put in twice"
+        return f"{lines} put in or moved here: this line follows on line {first - 1}"
+    if claimed == CHAIN_START:
+        return "this was the first line of a file: the lines before it were put in"
+    if number == 1:
+        return "this was not the first line: the lines before it were removed"
+    return f"line {number - 1} was changed, or lines between it and this one were removed or moved"
+
+
+def _account(stories: dict[str, RunStory], entry: dict[str, Any], number: int) -> Iterator[Finding]:
+    run = entry["run"]
+    story = stories.setdefault(run, RunStory(run))
+    try:
+        story.take(entry)
+    except (KeyError, TypeError):
+        yield Finding(number, "this line lacks what a line of its kind has")
+    if story.counts is not None:
+        if story.disagrees:
+            yield Finding(number, f"the account of run {run} says {story.counts}, its lines come to {story.recount}")
+        del stories[run]
+
+
+def runs_of(path: Path) -> list[RunStory]:
+    """All runs, in the order in which they began."""
+    stories: dict[str, RunStory] = {}
+    for line in lines_of(path):
+        if entry := entry_of(line):
+            stories.setdefault(entry["run"], RunStory(entry["run"])).take(entry)
+    return list(stories.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to look for: all that is given must fit. `run` and `request` may be the beginning of an id."""
+
+    run: str = ""
+    interaction: str = ""
+    place: str = ""
+    request: str = ""
+
+    def fits(self, entry: dict[str, Any]) -> bool:
+        """Whether a line speaks of what is asked for."""
+        return (
+            str(entry["run"]).startswith(self.run)
+            and str(entry.get("request_id", "")).startswith(self.request)
+            and (not self.interaction or self.interaction in _interactions(entry))
+            and (not self.place or any(same_place(self.place, place) for place in _places(entry)))
+        )
+
+
+def find(path: Path, question: Question) -> Iterator[dict[str, Any]]:
+    """The lines that answer a question, each with only those records that it asks for."""
+    for line in lines_of(path):
+        entry = entry_of(line)
+        if entry is None or not question.fits(entry):
+            continue
+        if "records" in entry and (question.interaction or question.place):
+            entry["records"] = [
+                record
+                for record in entry["records"]
+                if (not question.interaction or record[1] == question.interaction)
+                and (not question.place or same_place(question.place, record[0]))
+            ]
+        yield entry
+
+
+def _interactions(entry: dict[str, Any]) -> list[str]:
+    if "interaction_id" in entry:
+        return [entry["interaction_id"]]
+    return [record[1] for record in entry.get("records", [])]
+
+
+def _places(entry: dict[str, Any]) -> list[str]:
+    if "line" in entry:
+        index = "" if entry["index"] is None else f"[{entry['index']}]"
+        return [f"{entry['source']}:{entry['line']}{index}"]
+    return entry.get("places") or [record[0] for record in entry.get("records", [])]
+
+
+def same_place(asked: str, place: str) -> bool:
+    """Whether `place`, as the audit file writes it (`f:3`, `f:3[0]`, `f:1-100`, `f[0-99]`), is or holds `asked`."""
+    if asked == place:
+        return True
+    wanted, span = _PLACE.fullmatch(asked), _SPAN.fullmatch(place)
+    if wanted is None or span is None:
+        return False
+    exact = _PLACE.fullmatch(place)
+    if exact and exact["line"] and exact["item"]:  # `f:3[0]`: either number may be left out of the question
+        return wanted["source"] == exact["source"] and all(
+            wanted[name] in {None, exact[name]} for name in ("line", "item")
+        )
+    for name in ("line", "item"):
+        if span[name] and wanted[name] and wanted["source"] == span["source"]:
+            return int(span[name]) <= int(wanted[name]) <= int(span[f"{name}_end"] or span[name])
+    return False

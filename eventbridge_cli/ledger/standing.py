@@ -1,0 +1,90 @@
+"""Where things stand, from the files of earlier runs. Reads only, and makes no file."""
+
+import json
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from eventbridge_cli.ledger.history import RunStory, runs_of
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is delivered to one endpoint by one client. `held_by` is the process of a run that is under way."""
+
+    name: str
+    delivered: int
+    runs: int
+    newest: str
+    held_by: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All of it."""
+
+    scopes: list[Scope] = field(default_factory=list)
+    last_run: RunStory | None = None
+    dead: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> int:
+        """Events that the last run left pending, as far as it could still say so."""
+        return (self.last_run.counts or {}).get("pending", 0) if self.last_run else 0
+
+
+def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
+    """Look at a state folder, an audit file and a dead-letter file; each may be missing."""
+    stories = runs_of(audit) if audit.exists() else []
+    scopes = [_scope(path) for path in sorted(state.glob("*.sqlite3"))] if state.is_dir() else []
+    return Standing(scopes, stories[-1] if stories else None, _dead(dead_letters))
+
+
+def _scope(path: Path) -> Scope:
+    held_by = _holder(path.with_suffix(".lock"))
+    # Even to read, SQLite makes files beside a database in WAL mode, unless it is told that nobody writes to it.
+    at_rest = held_by is None and not path.with_name(f"{path.name}-wal").exists()
+    mode = "immutable=1" if at_rest else "mode=ro"
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as connection:
+            row = connection.execute("SELECT count(*), count(DISTINCT run), max(at) FROM delivered").fetchone()
+    except sqlite3.Error as error:
+        return Scope(path.stem, 0, 0, "", held_by, str(error))
+    newest = datetime.fromtimestamp(row[2], UTC).isoformat() if row[2] else ""
+    return Scope(path.stem, row[0], row[1], newest, held_by)
+
+
+def _holder(lock: Path) -> int | None:
+    """The process that holds a lock: the pid file says which, the lock itself says whether."""
+    if not lock.exists():
+        return None
+    probe = FileLock(lock)
+    try:
+        with probe.acquire(blocking=False):
+            return None
+    except Timeout:
+        try:
+            return int(lock.with_suffix(".pid").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
+    except OSError:
+        return None
+
+
+def _dead(path: Path) -> dict[str, int]:
+    """Dead letters by reason."""
+    reasons: Counter[str] = Counter()
+    if path.exists():
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    reasons[str(json.loads(line)["reason"])] += 1
+                except (ValueError, KeyError, TypeError):
+                    reasons["unreadable letter"] += 1
+    return dict(reasons)

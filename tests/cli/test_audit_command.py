@@ -1,0 +1,145 @@
+"""`ebingest audit` and `ebingest status`, on the files of real runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Server
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import ebingest, line, lines
+
+from eventbridge_cli.ledger.history import same_place, verify
+
+FILE = "ingestion_audit.jsonl"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, server: Server) -> Path:
+    """Two runs: 30 events in chunks of 10 with a copy and a bad record, then the same once more."""
+    (tmp_path / "calls.ndjson").write_bytes(lines(30) + line(3) + b"\nnonsense\n")
+    for _ in range(2):
+        ebingest("ingest", "calls.ndjson", "--chunk-events", "10", cwd=tmp_path, env=server.settings, check=[1])
+    return tmp_path
+
+
+def tampered(folder: Path, number: int, *instead: bytes) -> list[tuple[int, str]]:
+    """The findings once line `number` is replaced by `instead`."""
+    whole = (folder / FILE).read_bytes().splitlines(keepends=True)
+    copy = folder / "tampered.jsonl"
+    copy.write_bytes(b"".join([*whole[: number - 1], *instead, *whole[number:]]))
+    return [(finding.line, finding.what) for finding in verify(copy)]
+
+
+def test_a_whole_file(folder: Path) -> None:
+    """The files of real runs are whole: exit 0."""
+    run = ebingest("audit", "verify", cwd=folder, check=[0])
+    assert b"whole" in run.stdout
+
+
+def test_tampering_is_named(folder: Path) -> None:
+    """A changed, removed, swapped, put-in or doubled line is named with its number."""
+    whole = (folder / FILE).read_bytes().splitlines(keepends=True)
+    assert tampered(folder, 4, whole[3].replace(b'"time":"2', b'"time":"3'))[0] == (
+        5,
+        "line 4 was changed, or lines between it and this one were removed or moved",
+    )
+    assert tampered(folder, 4)[0][0] == 4
+    assert tampered(folder, 1)[0] == (1, "this was not the first line: the lines before it were removed")
+    assert "put in or moved" in tampered(folder, 4, whole[3], whole[5])[1][1]
+    assert tampered(folder, 4, whole[3], whole[3])[0][0] == 5
+    assert "another hand" in tampered(folder, 4, b"all is well\n", whole[3])[0][1]
+    forged = tampered(folder, 4, whole[4], whole[3], whole[5])
+    assert {4, 5} & {number for number, _ in forged}
+    assert "half a line" in tampered(folder, len(whole), whole[-1][:-20])[-1][1]
+
+
+def test_an_account_that_does_not_fit_its_lines_is_named(folder: Path) -> None:
+    """The last line has no line after it; what it claims is held against the lines of its run all the same."""
+    whole = (folder / FILE).read_bytes().splitlines(keepends=True)
+    cheat = whole[-1].replace(b'"duplicate":31', b'"duplicate":30').replace(b'"read":32', b'"read":31')
+    assert cheat != whole[-1]
+    assert "its lines come to" in tampered(folder, len(whole), cheat)[0][1]
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_changed_byte_is_found(folder: Path, data: st.DataObject) -> None:
+    """Whatever byte before the last line is changed to whatever: verify finds it."""
+    whole = (folder / FILE).read_bytes()
+    last = whole.rindex(b"\n", 0, -1)
+    at = data.draw(st.integers(0, last))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != whole[at]))
+    copy = folder / "changed.jsonl"
+    copy.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+    assert list(verify(copy))
+
+
+def test_what_became_of_a_record(folder: Path) -> None:
+    """`show` answers for an interaction, a place, a request and a run, over all runs."""
+    by_interaction = ebingest("audit", "show", "--interaction", "interaction-3", cwd=folder, check=[0]).stdout.decode()
+    assert by_interaction.count("INGESTION_SUCCEEDED") == 1
+    assert by_interaction.count("DUPLICATE_DROPPED") == 3
+    by_place = ebingest("audit", "show", "--place", "calls.ndjson:32", cwd=folder, check=[0]).stdout.decode()
+    assert by_place.count("INGESTION_REJECTED") == 2
+    entries = ebingest("audit", "show", "--place", "calls.ndjson:4", "-o", "json", cwd=folder, check=[0]).stdout
+    found = [json.loads(text) for text in entries.splitlines()]
+    assert [entry["event"] for entry in found] == ["BATCH_SUBMITTED", "INGESTION_SUCCEEDED", "DUPLICATE_DROPPED"]
+    assert len(found[1]["records"]) == 1
+    request = found[1]["request_id"]
+    assert request.encode() in ebingest("audit", "show", "--request", request[:8], cwd=folder, check=[0]).stdout
+    assert b"Nothing" in ebingest("audit", "show", "--place", "calls.ndjson:99", cwd=folder, check=[1]).stdout
+
+
+def test_all_runs_are_summed_up(folder: Path) -> None:
+    """Without a question `show` has a line for each run; one that did not finish says so."""
+    text = ebingest("audit", "show", cwd=folder, check=[0]).stdout.decode()
+    assert [part in text for part in ("30 delivered", "31 duplicate", "exit 1")] == [True] * 3
+    whole = (folder / FILE).read_bytes().splitlines(keepends=True)
+    submitted = next(number for number, text in enumerate(whole) if b"BATCH_SUBMITTED" in text)
+    (folder / FILE).write_bytes(b"".join(whole[: submitted + 1]))
+    assert b"did not finish, 1 in flight" in ebingest("audit", "show", cwd=folder, check=[0]).stdout
+
+
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+    """Exit 2, and the message names the file."""
+    assert b"nothing.jsonl" in ebingest("audit", "verify", "nothing.jsonl", cwd=tmp_path, check=[2]).stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "place", "same"),
+    [
+        ("a:3", "a:3", True),
+        ("a:3", "a:1-5", True),
+        ("a:6", "a:1-5", False),
+        ("b:3", "a:1-5", False),
+        ("a[2]", "a[0-9]", True),
+        ("a[2]", "a:7[2]", True),
+        ("a:7", "a:7[2]", True),
+        ("a:7[3]", "a:7[2]", False),
+        ("a:3", "a[0-9]", False),
+        ("c:/x:3", "c:/x:3", True),
+    ],
+)
+def test_places(asked: str, place: str, same: bool) -> None:  # noqa: FBT001 - a table
+    """A place is found in what the audit file writes for one record or for a range of them."""
+    assert same_place(asked, place) == same
+
+
+def test_status_says_where_things_stand(folder: Path) -> None:
+    """Delivered, the last run, dead letters by reason, and what to type next; it makes no file."""
+    before = sorted(folder.rglob("*"))
+    text = ebingest("status", cwd=folder, check=[0]).stdout.decode()
+    assert "30 events delivered by 1 runs" in text
+    assert "Last run" in text
+    assert "2 invalid_json" in text
+    assert "ebingest replay" in text
+    assert sorted(folder.rglob("*")) == before
+    report = json.loads(ebingest("status", "-o", "json", cwd=folder, check=[0]).stdout)
+    assert (report["scopes"][0]["delivered"], report["pending"], report["scopes"][0]["held_by"]) == (30, 0, None)
+
+
+def test_status_of_nothing(tmp_path: Path) -> None:
+    """Where nothing is on record it says so, exit 0."""
+    assert b"nothing is on record" in ebingest("status", cwd=tmp_path, check=[0]).stdout
+    assert list(tmp_path.iterdir()) == []
