@@ -1,0 +1,174 @@
+"""The files of the ledger: whole lines, kept keys, locks that end with their process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from eventbridge_cli.errors import StateLockedError, StorageError
+from eventbridge_cli.flow import Event, Origin, Problem, Reason, Rejection, Stage
+from eventbridge_cli.ledger.appending import AppendedLines
+from eventbridge_cli.ledger.audit import CHAIN_START, AuditLogger, line_hash
+from eventbridge_cli.ledger.dead_letters import DeadLetters
+from eventbridge_cli.ledger.delivered import DeliveredStore
+from eventbridge_cli.ledger.lock import locked
+
+
+def events(*numbers: int) -> list[Event]:
+    return [Event(Origin("f", number), b"", b"", f"i{number}", "t", "t", (), number.to_bytes(16)) for number in numbers]
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"half', b"x" * 200_000])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+    """What a killed run left of its last line goes, and is told; whole lines stay, long ones too."""
+    path = tmp_path / "file"
+    long = b"y" * 150_000
+    path.write_bytes(b"one\n" + long + b"\n" + torn)
+    with AppendedLines(path) as lines:
+        assert (lines.last, lines.mended) == (long, len(torn))
+        lines.append(b"three")
+    assert path.read_bytes() == b"one\n" + long + b"\nthree\n"
+
+
+def test_a_file_of_half_a_line(tmp_path: Path) -> None:
+    """Nothing but a torn line is an empty file with something mended."""
+    path = tmp_path / "file"
+    path.write_bytes(b"torn")
+    with AppendedLines(path) as lines:
+        assert (lines.last, lines.mended) == (None, 4)
+    assert path.read_bytes() == b""
+
+
+def test_a_write_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
+    """At the limit of the disk an append fails with a remedy, and the file ends with its last whole line."""
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from eventbridge_cli.errors import StorageError\n"
+        "from eventbridge_cli.ledger.appending import AppendedLines\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "with AppendedLines(Path('file')) as lines:\n"
+        "    lines.append(b'x' * 80)\n"
+        "    try: lines.append(b'y' * 80)\n"
+        "    except StorageError as error: print(error)\n"
+        "    lines.append(b'z')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "can't be written" in run.stdout
+    assert (tmp_path / "file").read_bytes() == b"x" * 80 + b"\nz\n"
+
+
+def test_a_path_that_can_not_be_written(tmp_path: Path) -> None:
+    """A folder that is not there: an error that names the file."""
+    with pytest.raises(StorageError, match="nowhere"):
+        AppendedLines(tmp_path / "nowhere" / "file")
+
+
+def test_each_line_carries_the_hash_of_the_one_before(tmp_path: Path) -> None:
+    """The chain goes on over runs; a line has its time in UTC, its run and its event."""
+    path = tmp_path / "audit"
+    for run in ("one", "two"):
+        with AppendedLines(path) as lines:
+            logger = AuditLogger(lines, run, now=lambda: datetime(2026, 3, 2, 9, 15, tzinfo=UTC))
+            logger.write("RUN_STARTED", note="é")
+            logger.write("RUN_FINISHED")
+    raw = path.read_bytes().splitlines()
+    entries = [json.loads(text) for text in raw]
+    assert [entry["previous"] for entry in entries] == [CHAIN_START, *map(line_hash, raw[:-1])]
+    assert entries[0]["time"] == "2026-03-02T09:15:00.000Z"
+    assert [entry["run"] for entry in entries] == ["one", "one", "two", "two"]
+
+
+def test_dead_letters_keep_the_record_as_it_was(tmp_path: Path) -> None:
+    """Text as text, other bytes in base64, what was too large as nothing; no file before the first letter."""
+    path = tmp_path / "letters"
+    with DeadLetters(path, "run") as letters:
+        assert not path.exists()
+        for data in (b'{"a": "\xc3\xa9"', b"\xff\x00", None):
+            problem = Problem("code", "path", "found", "allowed", "remedy")
+            letters.note(Rejection(Origin("f", 3, 1, 2), Stage.READ, Reason.OVERSIZED, (problem,), data))
+    found = [json.loads(text) for text in path.read_bytes().splitlines()]
+    assert [letter["record"] for letter in found] == ['{"a": "é"', None, None]
+    assert found[1]["record_base64"] == "/wA="
+    assert (found[0]["source"], found[0]["line"], found[0]["index"], found[0]["reason"]) == ("f", 3, 2, "oversized")
+
+
+def test_keys_are_found_again(tmp_path: Path) -> None:
+    """What one run delivered the next one finds, 1,200 keys at once, with the name of the run."""
+    path = tmp_path / "keys.sqlite3"
+    with DeliveredStore(path, "first", remember_days=7) as store:
+        store.commit(events(*range(1000)))
+    with DeliveredStore(path, "second", remember_days=7) as store:
+        found = store.find([event.key for event in events(*range(1200))])
+        assert found == {event.key: "first" for event in events(*range(1000))}
+        assert store.find([]) == {}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_are_forgotten_after_their_days(tmp_path: Path) -> None:
+    """A key older than the days to remember is gone, a younger one is not."""
+    path, day = tmp_path / "keys.sqlite3", 86_400
+    with DeliveredStore(path, "old", remember_days=7, clock=lambda: 0) as store:
+        store.commit(events(1))
+    with DeliveredStore(path, "new", remember_days=7, clock=lambda: 5 * day) as store:
+        store.commit(events(2))
+    with DeliveredStore(path, "now", remember_days=7, clock=lambda: 8 * day) as store:
+        assert set(store.find([event.key for event in events(1, 2)]).values()) == {"new"}
+
+
+def test_a_commit_outlives_kill_9(tmp_path: Path) -> None:
+    """Killed right after a commit: the keys are there."""
+    code = (
+        "import os, signal; from pathlib import Path\n"
+        "from eventbridge_cli.flow import Event, Origin\n"
+        "from eventbridge_cli.ledger.delivered import DeliveredStore\n"
+        "store = DeliveredStore(Path('keys.sqlite3'), 'killed', remember_days=7)\n"
+        "store.commit([Event(Origin('f', 1), b'', b'', 'i', 't', 't', (), b'k' * 16)])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert run.returncode == -signal.SIGKILL
+    with DeliveredStore(tmp_path / "keys.sqlite3", "next", remember_days=7) as store:
+        assert store.find([b"k" * 16]) == {b"k" * 16: "killed"}
+
+
+@pytest.mark.parametrize("rubbish", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_damaged_store_is_set_aside(tmp_path: Path, rubbish: bytes) -> None:
+    """A damaged store keeps its bytes under another name and does not block the run."""
+    path = tmp_path / "keys.sqlite3"
+    path.write_bytes(rubbish)
+    with DeliveredStore(path, "run", remember_days=7) as store:
+        assert store.set_aside is not None
+        assert store.set_aside.read_bytes() == rubbish
+        store.commit(events(1))
+        assert len(store.find([event.key for event in events(1)])) == 1
+
+
+def test_a_store_in_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    """A path that can't be: a clear error with the remedy."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="--state"):
+        DeliveredStore(tmp_path / "file" / "keys", "run", remember_days=7)
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    """A second holder is told the first one's pid; kill -9 of the first frees the lock."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from eventbridge_cli.ledger.lock import locked\n"
+        "with locked(Path('.'), 'name', 'it'): print('held', flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StateLockedError, match=str(holder.pid)), locked(tmp_path, "name", "it"):
+            pass
+        holder.kill()
+    with locked(tmp_path, "name", "it"):
+        assert (tmp_path / "name.pid").read_text(encoding="ascii") == str(os.getpid())
