@@ -1,7 +1,7 @@
 """A platform that goes wrong in every way, seeded, and keeps a ledger of what it really took.
 
-It honours `X-Request-Id`: a body that comes again is answered again and not taken twice. GET /ledger gives what it
-took and which faults it really played. It shares nothing with the tool: the standard library alone.
+It honours `X-Request-Id`: of a body that comes again it takes only what it has not taken under that id. GET /ledger
+gives what it took and which faults it really played. It shares nothing with the tool: the standard library alone.
 """
 
 import json
@@ -44,7 +44,6 @@ class Chaos(BaseHTTPRequestHandler):
     faults: ClassVar[list[str]]
     lock = threading.Lock()
     taken: ClassVar[dict[str, list[str]]] = {}
-    answers: ClassVar[dict[str, bytes]] = {}
     refused: ClassVar[set[str]] = set()
     played: ClassVar[Counter[str]] = Counter()
     replays: ClassVar[Counter[str]] = Counter()
@@ -66,7 +65,8 @@ class Chaos(BaseHTTPRequestHandler):
         """The fault, if it makes sense for this request; counted once it is certain to be played."""
         if self.headers["Authorization"] != f"Bearer generation-{type(self).generation}":
             return "401"
-        if fault == "413" and len(body) <= _SMALL_BYTES:
+        known = self.headers["X-Request-Id"] in self.taken
+        if fault == "413" and (known or len(body) <= _SMALL_BYTES):
             return ""
         if fault == "401":
             type(self).generation += 1
@@ -76,26 +76,22 @@ class Chaos(BaseHTTPRequestHandler):
 
     def _take(self, body: bytes, fault: str) -> bytes:
         request_id = self.headers["X-Request-Id"]
-        if request_id in self.answers:
-            self.replays[request_id] += 1
-            return self.answers[request_id]
+        self.replays[request_id] += request_id in self.taken
+        taken = self.taken.setdefault(request_id, [])
         errors: list[dict[str, Any]] = []
-        taken = []
         for index, event in enumerate(json.loads(body)["events"]):
             interaction = event["interactionId"]
             if interaction.startswith(POISON):
                 errors.append({"index": index, "message": "poison", "retryable": False})
                 self.refused.add(interaction)
-            elif fault == "not_yet" and self.rng.random() < 0.5:
-                errors.append({"index": index, "message": "not yet", "retryable": True})
-            else:
-                taken.append(interaction)
-        self.taken[request_id] = taken
-        answer = {"html_200": b"<html>fine</html>", "empty_200": b""}.get(fault)
-        if answer is None or errors:
-            answer = json.dumps({"errors": errors}).encode()
-        self.answers[request_id] = answer
-        return answer
+            elif interaction not in taken:
+                if fault == "not_yet" and self.rng.random() < 0.5:
+                    errors.append({"index": index, "message": "not yet", "retryable": True})
+                else:
+                    taken.append(interaction)
+        if errors:
+            return json.dumps({"errors": errors}).encode()
+        return {"html_200": b"<html>fine</html>", "empty_200": b""}.get(fault, b'{"errors": []}')
 
     def _play(self, fault: str, answer: bytes) -> None:
         if fault in {"lost_answer", "dropped"}:

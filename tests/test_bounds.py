@@ -114,7 +114,7 @@ def test_a_run_that_must_end_does_not_wait_for_input(tmp_path: Path) -> None:
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(lines(520))
+            process.stdin.write(lines(20))
             process.stdin.flush()
             summary = json.loads(process.stdout.readline())
             assert process.wait(timeout=30) == 3

@@ -198,6 +198,9 @@ def test_killed_and_run_again_loses_nothing(tmp_path: Path, server: Server) -> N
     arrived = Counter(sent["interactionId"] for sent in server.events())
     assert len(arrived) == 3000
     assert sum(arrived.values()) - 3000 <= 5 * 10, "more than what was in flight came twice"
+    bodies = {request["headers"]["x-request-id"]: request["events"] for request in server.requests()}
+    once = Counter(sent["interactionId"] for events in bodies.values() for sent in events)
+    assert set(once.values()) == {1}, "what came twice came under the same request id"
     [state] = tmp_path.rglob("*.sqlite3")
     with sqlite3.connect(state) as connection:
         assert connection.execute("SELECT count(*) FROM delivered").fetchone() == (3000,)

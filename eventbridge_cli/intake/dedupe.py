@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
 
 from pydantic_core import from_json
 
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.flow import (
+    Chunk,
     DeliveredKeys,
     Duplicate,
     Event,
@@ -24,7 +24,6 @@ from eventbridge_cli.flow import (
 from eventbridge_cli.schema import EventBridgeEvent, RoutingMetadata, parse_event_time
 
 DEFAULT_KEY = ("interactionId", "eventType", "eventTime")
-_LOOK_UP = 500  # events that are looked up among the delivered at once
 _FREE_FORM = "attributes"
 
 
@@ -193,14 +192,18 @@ def _without_key(event: Event, path: str) -> Rejection:
 
 
 def skip_delivered(
-    items: Iterator[Event | Rejection | Duplicate], delivered: DeliveredKeys
-) -> Iterator[Event | Rejection | Duplicate]:
-    """Turn events that an earlier run delivered into duplicates."""
-    while batch := list(islice(items, _LOOK_UP)):
-        runs = delivered.find([item.key for item in batch if isinstance(item, Event)])
-        for item in batch:
-            run = runs.get(item.key) if isinstance(item, Event) else None
-            if isinstance(item, Event) and run is not None:
-                yield Duplicate(item, run)
-            else:
-                yield item
+    items: Iterator[Chunk | Rejection | Duplicate], delivered: DeliveredKeys
+) -> Iterator[Chunk | Rejection | Duplicate]:
+    """Turn events that an earlier run delivered into duplicates; what is left of their chunk stays together.
+
+    It comes after cutting, not before, so that a run that resumes another cuts the same chunks: a body whose fate is
+    unknown goes again as it was, under the same request id, and a server that honours the id takes it once.
+    """
+    for item in items:
+        runs = delivered.find([event.key for event in item.events]) if isinstance(item, Chunk) else {}
+        if not isinstance(item, Chunk) or not runs:
+            yield item
+            continue
+        yield from (Duplicate(event, runs[event.key]) for event in item.events if event.key in runs)
+        if rest := [event for event in item.events if event.key not in runs]:
+            yield Chunk.of(rest)

@@ -48,7 +48,5 @@ class Intake:
 
     def chunks(self, delivered: DeliveredKeys | None = None) -> Iterator[Chunk | Rejection | Duplicate]:
         """What is to be sent, in chunks; `delivered` tells what needs no sending."""
-        items = self.unique()
-        if delivered is not None:
-            items = skip_delivered(items, delivered)
-        return chunk(items, max_events=self.chunk_events, max_bytes=self.chunk_bytes)
+        items = chunk(self.unique(), max_events=self.chunk_events, max_bytes=self.chunk_bytes)
+        return items if delivered is None else skip_delivered(items, delivered)

@@ -3,8 +3,8 @@
 The order in which things are written down makes every crash point safe:
 
 1. `BATCH_SUBMITTED` in the audit file, then the POST. Killed in between: nothing was sent, the next run sends it.
-2. The answer, then the delivered keys in one transaction. Killed in between: the next run sends those events again,
-   under the same request id if the chunk is cut the same way. At most what was in flight goes twice.
+2. The answer, then the delivered keys in one transaction. Killed in between: the next run cuts the same chunks and
+   sends those again, under the same request ids. At most what was in flight goes twice.
 3. The keys, then `INGESTION_SUCCEEDED`. Killed in between: the next run finds the keys and sends nothing; its
    `DUPLICATE_DROPPED` lines name the run that delivered.
 
