@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ from eventbridge_cli.errors import EbingestError
 
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell reports it
 _INTERRUPTED = 130
+_BUG = 70
 
 
 class _Commands(TyperGroup):
@@ -82,6 +84,9 @@ def main() -> None:
     except EbingestError as error:
         _report(error)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug
+        _report_bug(error)
+        sys.exit(_BUG)
 
 
 def _report(error: EbingestError) -> None:
@@ -91,3 +96,15 @@ def _report(error: EbingestError) -> None:
     if "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]:
         stopped = {"code": error.code, "message": error.message, "remedy": error.remedy}
         typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": stopped}))
+
+
+def _report_bug(error: BaseException) -> None:
+    """Where it happened, but not the error's own text: that may quote a record or a secret."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    places = "".join(traceback.format_tb(error.__traceback__))
+    typer.echo(
+        f"{places}Error: {type(error).__name__}. This is a bug of ebingest; please report the lines above.\n"
+        "Nothing is lost: what was delivered is on record, and the same command resumes.",
+        err=True,
+    )
