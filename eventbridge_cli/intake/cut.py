@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 
 from eventbridge_cli.flow import Origin, Problem, RawRecord, Reason, Rejection, Stage
-from eventbridge_cli.intake.sources import BLOCK, DAMAGED
+from eventbridge_cli.intake.window import SPACE, Held, Window, match_end
 
 Record = RawRecord | Rejection
 
@@ -17,7 +17,6 @@ _OBJECT, _END_OBJECT, _ARRAY, _END_ARRAY = b"{}[]"
 _QUOTE, _NEWLINE, _COMMA, _COLON, _RETURN = b'"\n,:\r'
 _OPENING = {_END_OBJECT: _OBJECT, _END_ARRAY: _ARRAY}
 
-_SPACE = re.compile(rb"[ \t\r\n]*+")
 _ENVELOPE = re.compile(rb'\{[ \t\r\n]*+"events"[ \t\r\n]*+:[ \t\r\n]*+\[')
 _ENVELOPE_SO_FAR = re.compile(
     rb'\{[ \t\r\n]*+(?:"(?:e(?:v(?:e(?:n(?:t(?:s(?:"[ \t\r\n]*+(?::[ \t\r\n]*+)?)?)?)?)?)?)?)?)?'
@@ -36,26 +35,6 @@ _BEFORE_A_VALUE = b"[,:"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_SAMPLE = 64  # bytes in which text in UTF-16 has a zero byte: JSON's brackets and quotes have one each
-
-
-class _Held:
-    """The bytes of one record as they come in, let go once they are more than `limit`."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._parts: list[bytes] = []
-        self.size = 0
-
-    def add(self, part: bytes) -> None:
-        self.size += len(part)
-        if self.size > self._limit:
-            self._parts.clear()
-        else:
-            self._parts.append(part)
-
-    @property
-    def data(self) -> bytes | None:
-        return b"".join(self._parts) if self.size <= self._limit else None
 
 
 class _Brackets:
@@ -89,7 +68,7 @@ class _Brackets:
         return at >= 0
 
 
-class Cutter:
+class Cutter(Window):
     """Cuts the blocks of one source into records.
 
     Args:
@@ -99,20 +78,11 @@ class Cutter:
     """
 
     def __init__(self, name: str, read_block: Callable[[int], bytes], limit: int) -> None:
+        super().__init__(read_block)
         self._name = name
-        self._read_block = read_block
         self._limit = limit
-        self._buffer = b""
-        self._position = 0
-        self._base = 0  # how many bytes of the source came before the buffer
-        self._line = 1
-        self._line_start = 0  # where, in the source, the line begins
-        self._careful_until = 0  # up to there, in the buffer, lines are looked at one by one
         self._lines_seen = False  # a record stood on a line of its own: taken for NDJSON from then on
-        self._held: _Held | None = None  # the record that is being taken, and where its next bytes begin
-        self._mark = 0
-        self._ended = False
-        self._damage: Exception | None = None
+        self._closed = True  # whether the last value had its end
 
     def records(self) -> Iterator[Record]:
         """All records of the source. Lazy: reads no more than it needs for the next one."""
@@ -178,7 +148,7 @@ class Cutter:
         if not self._lines_seen:
             return True
         while True:
-            end = _match(_SPACE, self._buffer, self._position + 1)
+            end = match_end(SPACE, self._buffer, self._position + 1)
             if end < len(self._buffer):
                 return self._buffer[end] in (_OBJECT, _END_ARRAY)
             if not self._fill():
@@ -220,7 +190,7 @@ class Cutter:
 
     def _rest_of_envelope(self) -> Iterator[Record]:
         """Pass over what follows the array of `{"events": [...]`, up to the closing brace."""
-        self._held = _Held(0)
+        self._held = Held(0)
         self._mark = self._position
         self._follow(_Brackets(_OBJECT, self._limit), in_array=True)
         self._held = None
@@ -231,7 +201,7 @@ class Cutter:
 
     def _value(self, index: int | None) -> Record:
         """The value at the position. An object or array ends with its closing bracket, or where it must."""
-        origin, held = self._here(index), _Held(self._limit)
+        origin, held = self._here(index), Held(self._limit)
         self._held, self._mark = held, self._position
         byte = self._buffer[self._position]
         self._closed = True
@@ -256,7 +226,7 @@ class Cutter:
         self._closed = False
         while len(brackets):
             start = self._position
-            self._position = _match(_OUTSIDE, self._buffer, start)
+            self._position = match_end(_OUTSIDE, self._buffer, start)
             if self._position == len(self._buffer):
                 last = _last_of(self._buffer[start:], last)
                 if self._fill():
@@ -328,7 +298,7 @@ class Cutter:
     def _string(self) -> bool:
         """Move past the end of a string. False if the line ends first."""
         while True:
-            self._position = _match(_INSIDE, self._buffer, self._position)
+            self._position = match_end(_INSIDE, self._buffer, self._position)
             if len(self._buffer) - self._position < len(b"\\n"):
                 if self._position < len(self._buffer) and self._buffer[self._position] == _QUOTE:
                     self._position += 1
@@ -343,7 +313,7 @@ class Cutter:
 
     def _scalar(self) -> None:
         while True:
-            self._position = _match(_SCALAR, self._buffer, self._position)
+            self._position = match_end(_SCALAR, self._buffer, self._position)
             if self._position < len(self._buffer) or not self._fill():
                 return
 
@@ -358,7 +328,7 @@ class Cutter:
                 return
 
     def _line_as_it_is(self) -> Record:
-        origin, held = self._here(), _Held(self._limit)
+        origin, held = self._here(), Held(self._limit)
         self._held, self._mark = held, self._position
         self._to_end_of_line()
         self._flush()
@@ -366,83 +336,12 @@ class Cutter:
         self._lines_seen = True
         return self._record(origin, held)
 
-    # The buffer
-
-    def _fill(self) -> bool:
-        """Read on, dropping what lies before the position. False at the end of the source."""
-        if self._ended:
-            return False
-        if self._held is not None:
-            self._flush()
-            self._mark = 0
-        try:
-            block = self._read_block(max(BLOCK, len(self._buffer) - self._position))
-        except DAMAGED as error:
-            self._damage = error
-            block = b""
-        self._ended = not block
-        self._base += self._position
-        self._buffer = self._buffer[self._position :] + block
-        self._careful_until -= self._position
-        self._position = 0
-        return not self._ended
-
-    def _flush(self) -> None:
-        if self._held is not None:
-            self._held.add(self._buffer[self._mark : self._position])
-            self._mark = self._position
-
-    def _hold(self, part: bytes) -> None:
-        if self._held is not None:
-            self._held.add(part)
-            self._mark = self._position
-
-    def _advance(self, end: int) -> None:
-        """Move to `end`, minding the lines on the way."""
-        newlines = self._buffer.count(b"\n", self._position, end)
-        if newlines:
-            self._line += newlines
-            self._line_start = self._base + self._buffer.rfind(b"\n", self._position, end) + 1
-        self._position = end
-
-    def _skip_space(self) -> bool:
-        """Move to the next byte that is no white space. False if there is none."""
-        while True:
-            self._advance(_match(_SPACE, self._buffer, self._position))
-            if self._position < len(self._buffer):
-                return True
-            if not self._fill():
-                return False
-
-    def _take_line_break(self) -> bytes:
-        """Move over white space, and give it; it belongs to no record yet."""
-        held, self._held = self._held, None
-        parts = []
-        while True:
-            start = self._position
-            self._advance(_match(_SPACE, self._buffer, start))
-            parts.append(self._buffer[start : self._position])
-            if self._position < len(self._buffer) or not self._fill():
-                break
-        self._held, self._mark = held, self._position
-        return b"".join(parts)
-
-    def _to_end_of_line(self) -> None:
-        while True:
-            end = self._buffer.find(b"\n", self._position)
-            self._position = end if end >= 0 else len(self._buffer)
-            if end >= 0 or not self._fill():
-                return
-
-    def _column(self) -> int:
-        return self._base + self._position - self._line_start + 1
+    # Outcomes
 
     def _here(self, index: int | None = None) -> Origin:
         return Origin(self._name, self._line, self._column(), index)
 
-    # Outcomes
-
-    def _record(self, origin: Origin, held: _Held) -> Record:
+    def _record(self, origin: Origin, held: Held) -> Record:
         data = held.data
         if self._damage and not self._closed:
             damage, self._damage = self._damage, None
@@ -475,13 +374,6 @@ def unreadable(origin: Origin, error: Exception, data: bytes | None) -> Rejectio
     remedy = "what came before was taken; get a whole copy of the file and run again"
     problem = Problem("truncated", "", f"an unreadable rest ({what})", "", remedy)
     return Rejection(origin, Stage.READ, Reason.UNREADABLE, (problem,), data)
-
-
-def _match(pattern: "re.Pattern[bytes]", buffer: bytes, start: int) -> int:
-    """Where the match of `pattern` at `start` ends; the pattern matches nothing, too."""
-    match = pattern.match(buffer, start)
-    assert match  # noqa: S101
-    return match.end()
 
 
 def _last_of(text: bytes, otherwise: int) -> int:
