@@ -66,10 +66,17 @@ def ebingest(
 
     [b]Try it:[/b]  ebingest ingest sample_events/interactions.ndjson --sandbox
 
-    [b]Exit codes:[/b]  0 all delivered or duplicate (validate: all valid) · 1 some records rejected or refused ·
-    2 usage · 3 configuration or credentials · 4 stopped by --max-errors · 5 some pending, run again ·
-    6 another run holds the state · 70 a bug of ours · 130, 143 interrupted
-    """
+    \b
+    [b]Exit codes[/b]
+      0  every record delivered or a duplicate (validate: every record valid)
+      1  ran to the end; some records were rejected or refused
+      2  usage: an unknown option, a missing file
+      3  configuration, credentials or endpoint: mend, and run again
+      4  stopped by --max-errors
+      5  some records are pending: run again, and it resumes
+      6  another run holds the same state
+     70  a bug of ours       130, 143  interrupted, in order
+    """  # noqa: D301 - typer keeps the lines of a paragraph that begins with a backspace
 
 
 for command in (validate, dedupe, ingest, replay, status, token, sandbox):

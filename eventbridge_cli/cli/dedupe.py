@@ -37,10 +37,10 @@ def dedupe(
     quiet: Quiet = False,
     progress: ShowProgress = Progress.AUTO,
 ) -> None:
-    """Write each event once, as NDJSON; exit 0 unless a record is bad (1).
+    """Write each event once, as NDJSON.
 
-    The first event with a key stays, its bytes untouched. A later one is left out and counted; where its content
-    differs from the first it is a conflict, and counted as such too.
+    Exit 0 unless a record is bad (1). The first event with a key stays, its bytes untouched. A later one is left
+    out and counted; where its content differs from the first it is a conflict, and counted as such too.
     """
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.flow import Duplicate, Event

@@ -213,7 +213,7 @@ def ingest(
     verbose: Verbose = False,
     progress: ShowProgress = Progress.AUTO,
 ) -> None:
-    """Load events: validate, deduplicate, cut into chunks, post, and account for every record.
+    """Load events: validate, deduplicate, post, and account for every record.
 
     What earlier runs delivered is not sent again, so that the same command resumes a run that was cut short.
     """

@@ -25,11 +25,12 @@ def replay(
     verbose: Verbose = False,
     progress: ShowProgress = Progress.AUTO,
 ) -> None:
-    """Send dead letters again, mended or as they are. Nothing is deleted, and nothing that is delivered is sent twice.
+    """Send dead letters again, mended or as they are.
 
-    To mend a letter, edit its "record": the text as it was read, or the event as a JSON object. Records keep the
-    place where they were first read, so that the audit file tells their whole story. A record that fails again
-    makes no new letter; the old one stands. All other settings come from the environment or .env.
+    Nothing is deleted, and nothing that was delivered meanwhile is sent. To mend a letter, edit its "record": the
+    text as it was read, or the event as a JSON object. Records keep the place where they were first read, so that
+    the audit file tells their whole story. A record that fails again makes no new letter; the old one stands. All
+    other settings come from the environment or .env.
     """
     from dataclasses import replace
 

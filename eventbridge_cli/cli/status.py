@@ -25,9 +25,10 @@ def status(
     ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")] = Output.TEXT,
 ) -> None:
-    """Say what is delivered, pending and dead, and what to type next. It only reads.
+    """Say what is delivered, pending and dead, and what to type next.
 
-    Looks at the state folder, and at the audit file and the dead letters of this folder or of the settings.
+    It only reads: it looks at the state folder, and at the audit file and the dead letters of this folder or of the
+    settings.
     """
     from platformdirs import user_state_path
 

@@ -55,9 +55,10 @@ def validate(
     quiet: Quiet = False,
     progress: ShowProgress = Progress.AUTO,
 ) -> None:
-    """Check events against the schema; exit 0 if every record is valid, 1 if not.
+    """Check events against the schema, and say what is wrong with them.
 
-    Every problem is named with its file, line and field, what was found and what is allowed. Nothing is sent.
+    Exit 0 if every record is valid, 1 if not. Every problem is named with its file, line and field, what was found
+    and what is allowed. Nothing is sent.
     """
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.errors import TooManyErrorsError
