@@ -1,9 +1,12 @@
 """How a run is bounded: by errors, by time, by another run, by an endpoint that is down."""
 
 import json
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from conftest import Server
@@ -120,3 +123,42 @@ def test_a_run_that_must_end_does_not_wait_for_input(tmp_path: Path) -> None:
             assert process.wait(timeout=30) == 3
     assert summary["stopped"]["code"] == "credentials"
     assert summary["requests"] == 1
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """Two SIGINTs under a server that takes 20 s: the process is gone at once, and the next run has all to do."""
+    (tmp_path / "events.ndjson").write_bytes(lines(10))
+    with SandboxProcess("--latency", "20000") as sandbox:
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "events.ndjson"]
+        env = clean_environment(tmp_path, **settings_of(sandbox))
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) as process:
+            audit = tmp_path / "ingestion_audit.jsonl"
+            while not audit.exists() or b"BATCH_SUBMITTED" not in audit.read_bytes():
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            assert process.poll() is None, "the first one lets requests in flight settle"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=10) == -signal.SIGINT
+    verified = ebingest("audit", "verify", cwd=tmp_path, check=[0])
+    assert b"whole" in verified.stdout
+
+
+def test_a_state_folder_that_can_not_be_written(tmp_path: Path, server: Server) -> None:
+    """A state folder that can't be made: exit 5, nothing is sent, and the message names --state."""
+    (tmp_path / "file").write_bytes(b"")
+    run = ebingest("ingest", "--state", "file/state", cwd=tmp_path, env=server.settings, stdin=lines(3), check=[5])
+    assert b"--state" in run.stderr
+    assert server.requests() == []
+
+
+def test_a_locked_state_database_is_said(tmp_path: Path, server: Server) -> None:
+    """Another program holds the database: the run ends with exit 5 and clear words, and nothing was sent."""
+    ebingest("ingest", "--state", "s", cwd=tmp_path, env=server.settings, stdin=lines(1), check=[0])
+    [path] = (tmp_path / "s").glob("*.sqlite3")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        run = ebingest("ingest", "--state", "s", cwd=tmp_path, env=server.settings, stdin=lines(3), check=[5])
+        connection.execute("ROLLBACK")
+    assert b"locked" in run.stderr
+    assert len(server.requests()) == 1

@@ -121,7 +121,9 @@ def _files_below(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and path.name.endswith(endings) and not path.name.startswith(".")
+        if path.is_file()
+        and path.name.endswith(endings)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
 
 

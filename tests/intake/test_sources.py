@@ -1,0 +1,286 @@
+"""What inputs name: files, folders and globs; compression told by content; damage that costs no more than it must."""
+
+import bz2
+import gzip
+import lzma
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import lines
+
+from eventbridge_cli.errors import UsageError
+from eventbridge_cli.flow import Event, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.intake.read import read
+from eventbridge_cli.intake.sources import Meter, resolve, size_of
+from eventbridge_cli.intake.validate import validate
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+Pack = Callable[[bytes], bytes]
+PACKERS: dict[str, Pack] = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd.compress}
+EVERY_PACKER = pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+
+
+def write(folder: Path, *names: str, data: bytes = b"{}\n") -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def named(folder: Path, *inputs: str, leave_out: tuple[str, ...] = ()) -> list[str]:
+    """What `inputs` find, relative to `folder`."""
+    sources = resolve([str(folder / text) for text in inputs], leave_out=[folder / name for name in leave_out])
+    return [Path(source.name).relative_to(folder).as_posix() for source in sources]
+
+
+def load(path: Path, data: bytes, meter: Meter | None = None) -> list[RawRecord | Rejection]:
+    path.write_bytes(data)
+    return list(read(resolve([str(path)]), meter=meter or Meter()))
+
+
+def event_ids(records: list[RawRecord | Rejection]) -> list[str]:
+    return [item.interaction_id for item in validate(iter(records)) if isinstance(item, Event)]
+
+
+def ids(count: int, start: int = 0) -> list[str]:
+    return [f"interaction-{number}" for number in range(start, start + count)]
+
+
+def test_files_keep_their_order(tmp_path: Path) -> None:
+    """Files come in the order in which they were named, whatever they are called."""
+    write(tmp_path, "b.txt", "a.ndjson", "c")
+    assert named(tmp_path, "c", "b.txt", "a.ndjson") == ["c", "b.txt", "a.ndjson"]
+
+
+def test_a_folder_gives_its_event_files_sorted(tmp_path: Path) -> None:
+    """A folder gives all files below it with a known ending, compressed ones too, sorted by path."""
+    taken = ["a.ndjson", "b.jsonl.gz", "c.json", "d.ndjson.bz2", "e.json.xz", "f.jsonl.zst", "sub/deep/g.ndjson"]
+    write(tmp_path, *reversed(taken), "notes.txt", "README.md", "events.csv.gz", "x.zip", "sub/h.log", "json")
+    assert named(tmp_path, ".") == taken
+
+
+@pytest.mark.parametrize("hidden", [".hidden.ndjson", "sub/.hidden.json", ".cache/a.ndjson", ".a/b/c.ndjson"])
+def test_a_folder_leaves_hidden_files_out(tmp_path: Path, hidden: str) -> None:
+    """Hidden files, and files in hidden folders, are not taken from a folder."""
+    write(tmp_path, "a.ndjson", hidden)
+    assert named(tmp_path, ".") == ["a.ndjson"]
+
+
+def test_a_hidden_file_can_be_named(tmp_path: Path) -> None:
+    """A hidden file that is named itself is taken."""
+    write(tmp_path, ".hidden.ndjson")
+    assert named(tmp_path, ".hidden.ndjson") == [".hidden.ndjson"]
+
+
+def test_a_hidden_folder_can_be_named(tmp_path: Path) -> None:
+    """A folder that is hidden, or stands in a hidden one, gives its files when it is named itself."""
+    write(tmp_path, ".spool/today/a.ndjson")
+    assert named(tmp_path, ".spool/today") == [".spool/today/a.ndjson"]
+    assert named(tmp_path, ".spool") == [".spool/today/a.ndjson"]
+
+
+def test_a_folder_without_events_is_an_error(tmp_path: Path) -> None:
+    """A folder without any event file is a usage error that says what would be taken."""
+    write(tmp_path, "notes.txt")
+    with pytest.raises(UsageError, match=r"no event file") as caught:
+        named(tmp_path, ".")
+    assert ".ndjson" in caught.value.remedy
+
+
+@pytest.mark.parametrize("text", [".", "*.ndjson"])
+def test_the_runs_own_files_are_left_out(tmp_path: Path, text: str) -> None:
+    """A folder or glob passes over the files which the run itself writes."""
+    write(tmp_path, "a.ndjson", "dead_letters.ndjson")
+    assert named(tmp_path, text, leave_out=("dead_letters.ndjson",)) == ["a.ndjson"]
+
+
+def test_an_own_file_as_input_is_an_error(tmp_path: Path) -> None:
+    """A file that is named as input and written by the run is a usage error, through a link as well."""
+    write(tmp_path, "a.ndjson")
+    (tmp_path / "link.ndjson").symlink_to(tmp_path / "a.ndjson")
+    for text in ("a.ndjson", "link.ndjson"):
+        with pytest.raises(UsageError, match="written by this run"):
+            named(tmp_path, text, leave_out=("a.ndjson",))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*.ndjson", ["a.ndjson", "b.ndjson"]),
+        ("?.ndjson", ["a.ndjson", "b.ndjson"]),
+        ("[ac].*", ["a.ndjson", "c.json"]),
+        ("**/*.json", ["c.json", "sub/d.json"]),
+        ("*", ["a.ndjson", "b.ndjson", "c.json"]),
+    ],
+)
+def test_globs(tmp_path: Path, text: str, expected: list[str]) -> None:
+    """A quoted glob gives the files that match, sorted, and no folders."""
+    write(tmp_path, "b.ndjson", "a.ndjson", "c.json", "sub/d.json")
+    assert named(tmp_path, text) == expected
+
+
+def test_a_file_whose_name_looks_like_a_glob(tmp_path: Path) -> None:
+    """A file that is there is taken as it is called."""
+    write(tmp_path, "a[1].ndjson", "a1.ndjson")
+    assert named(tmp_path, "a[1].ndjson") == ["a[1].ndjson"]
+
+
+@pytest.mark.parametrize("text", ["missing.ndjson", "*.xml", "no/such/folder/*.json"])
+def test_what_is_not_there_is_an_error(tmp_path: Path, text: str) -> None:
+    """A file that is missing, or a glob without a match, is a usage error that names it, before anything is read."""
+    write(tmp_path, "a.ndjson")
+    with pytest.raises(UsageError) as caught:
+        named(tmp_path, "a.ndjson", text)
+    assert text in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_an_error(tmp_path: Path) -> None:
+    """A file that can't be opened is a usage error before anything is read."""
+    write(tmp_path, "a.ndjson")
+    (tmp_path / "a.ndjson").chmod(0)
+    with pytest.raises(UsageError, match="cannot be read"):
+        named(tmp_path, "a.ndjson")
+
+
+def test_standard_input() -> None:
+    """`-`, or no input at all, is standard input, whose size is not known."""
+    assert [source.path for source in resolve(["-"]) + resolve([])] == [None, None]
+    assert size_of(resolve(["-"])) is None
+
+
+def test_size(tmp_path: Path) -> None:
+    """The size of all sources is the sum of their bytes on disk."""
+    write(tmp_path, "a.ndjson", "b.ndjson", data=b"x" * 10)
+    assert size_of(resolve([str(tmp_path)])) == 20
+
+
+@EVERY_PACKER
+@pytest.mark.parametrize("name", ["events.ndjson", "events.ndjson.gz", "events.txt", "events"])
+def test_compression_is_told_by_content(tmp_path: Path, pack: Pack, name: str) -> None:
+    """Compression is told by the first bytes, whatever the file is called."""
+    assert event_ids(load(tmp_path / name, pack(lines(50)))) == ids(50)
+
+
+def test_plain_text_under_a_compressed_name(tmp_path: Path) -> None:
+    """A file that is called .gz and is none is read as it is."""
+    assert event_ids(load(tmp_path / "events.ndjson.gz", lines(3))) == ids(3)
+
+
+@EVERY_PACKER
+def test_members_in_a_row(tmp_path: Path, pack: Pack) -> None:
+    """Compressed files that were joined are read to their end, even where a line runs over the seam."""
+    data = lines(40)
+    assert event_ids(load(tmp_path / "x", pack(data[:1001]) + pack(data[1001:2000]) + pack(data[2000:]))) == ids(40)
+
+
+@EVERY_PACKER
+def test_an_empty_compressed_file(tmp_path: Path, pack: Pack) -> None:
+    """Nothing in, nothing out."""
+    assert load(tmp_path / "x", pack(b"")) == []
+
+
+@EVERY_PACKER
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9, 0.999])
+def test_a_truncated_file_gives_what_can_be_read(tmp_path: Path, pack: Pack, kept: float) -> None:
+    """A compressed file that is cut off gives its whole events, then one rejection as unreadable."""
+    noise = b"".join(line.replace(b"voice", os.urandom(40).hex().encode()) + b"\n" for line in lines(9000).splitlines())
+    packed = pack(noise)
+    *before, last = load(tmp_path / "x", packed[: int(len(packed) * kept)])
+    assert all(isinstance(record, RawRecord) for record in before)
+    assert event_ids(before) == ids(len(before))
+    assert len(before) < 9000
+    assert isinstance(last, Rejection)
+    assert (last.stage, last.reason) == (Stage.READ, Reason.UNREADABLE)
+    assert last.problems[0].code == "truncated"
+    assert last.data is None or last.data in noise
+    if kept > 0.5:
+        assert before
+
+
+@EVERY_PACKER
+@pytest.mark.parametrize("length", [6, 9])
+def test_a_file_that_is_only_a_header(tmp_path: Path, pack: Pack, length: int) -> None:
+    """A file that ends within the first bytes is one rejection, not a crash."""
+    [only] = load(tmp_path / "x", pack(lines(5))[:length])
+    assert isinstance(only, Rejection)
+    assert only.reason is Reason.UNREADABLE
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, zstd.compress], ids=["gzip", "xz", "zstd"])
+def test_corrupt_data(tmp_path: Path, pack: Pack) -> None:
+    """A flipped byte that the format's checksum finds ends in one rejection; nothing crashes."""
+    packed = bytearray(pack(lines(300)))
+    packed[-6] ^= 0xFF
+    *_, last = load(tmp_path / "x", bytes(packed))
+    assert isinstance(last, Rejection)
+    assert last.reason is Reason.UNREADABLE
+
+
+@EVERY_PACKER
+def test_corrupt_data_anywhere(tmp_path: Path, pack: Pack) -> None:
+    """Whichever byte is broken, reading ends with at most one rejection, and that is the last item."""
+    packed = pack(lines(30))
+    for place in range(4, len(packed), 7):
+        spoilt = packed[:place] + bytes([packed[place] ^ 0x5A]) + packed[place + 1 :]
+        found = load(tmp_path / "x", spoilt)
+        assert not [item for item in found[:-1] if isinstance(item, Rejection) and item.reason == Reason.UNREADABLE]
+
+
+@EVERY_PACKER
+def test_garbage_behind_the_end(tmp_path: Path, pack: Pack) -> None:
+    """Bytes behind the compressed data cost no event, whether the format lets them pass or not."""
+    found = load(tmp_path / "x", pack(lines(30)) + b"garbage behind the end")
+    assert event_ids(found) == ids(30)
+    rejected = [item for item in found if isinstance(item, Rejection)]
+    assert len(rejected) <= 1
+    assert all(item.reason is Reason.UNREADABLE for item in rejected)
+
+
+def test_a_damaged_file_leaves_the_next_source(tmp_path: Path) -> None:
+    """The files after a damaged one are read all the same."""
+    (tmp_path / "a.ndjson").write_bytes(gzip.compress(lines(5))[:-12])
+    (tmp_path / "b.ndjson").write_bytes(lines(5))
+    found = list(read(resolve([str(tmp_path)]), meter=Meter()))
+    assert [item.origin.source.rpartition("/")[2] for item in found if isinstance(item, Rejection)] == ["a.ndjson"]
+    assert [item.origin.source.rpartition("/")[2] for item in found].count("b.ndjson") == 5
+
+
+def test_a_file_that_vanishes(tmp_path: Path) -> None:
+    """A file that goes away between naming and reading is one rejection, and the next one is read."""
+    write(tmp_path, "a.ndjson", "b.ndjson", data=lines(1))
+    sources = resolve([str(tmp_path)])
+    (tmp_path / "a.ndjson").unlink()
+    gone, there = read(sources, meter=Meter())
+    assert isinstance(gone, Rejection)
+    assert gone.reason is Reason.UNREADABLE
+    assert isinstance(there, RawRecord)
+
+
+@pytest.mark.parametrize("pack", [bytes, *PACKERS.values()], ids=["plain", *PACKERS])
+def test_the_meter_counts_bytes_on_disk(tmp_path: Path, pack: Pack) -> None:
+    """Progress is counted in bytes on disk, so that it reaches the total for a compressed file too."""
+    packed = pack(lines(5000))
+    meter = Meter()
+    load(tmp_path / "x", packed, meter)
+    assert meter.read == len(packed)
+    assert size_of(resolve([str(tmp_path / "x")])) == len(packed)
+
+
+def test_a_record_does_not_run_on_into_the_next_file(tmp_path: Path) -> None:
+    """Each source is cut by itself: a half record at the end of one never joins the start of the next."""
+    write(tmp_path, "a.ndjson", data=lines(1) + b'{"eventType":')
+    write(tmp_path, "b.ndjson", data=lines(1))
+    found = list(read(resolve([str(tmp_path)]), meter=Meter()))
+    assert [(item.origin.source.rpartition("/")[2], item.origin.line) for item in found] == [
+        ("a.ndjson", 1),
+        ("a.ndjson", 2),
+        ("b.ndjson", 1),
+    ]
