@@ -176,7 +176,7 @@ def dedupe(
         except KeyError as missing:
             yield _without_key(item, str(missing.args[0]))
             continue
-        event = item.keyed(digest)
+        event = item._replace(key=digest)
         content = content_digest(event.body)
         first = cache.first(digest, event, content)
         if first is None:
