@@ -36,7 +36,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a record stands: a source, the line (from 1) and byte column at which it begins.
+    """Where a record stands: a source, the line and the column, in characters, at which it begins (from 1).
 
     `index` counts from 0 and is set for a record that is an item of an array.
     """

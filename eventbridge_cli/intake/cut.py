@@ -116,7 +116,7 @@ class Cutter(Window):
             or (len(region) > self._limit and max(map(len, lines)) > self._limit)
         ):
             return
-        name, number, column = self._name, self._line, self._column()
+        name, number, column = self._name, self._line, self._characters()
         taken = 0
         for line in lines:
             if line.startswith(b"{") and line.endswith((b"}", b"}\r")):
@@ -339,7 +339,7 @@ class Cutter(Window):
     # Outcomes
 
     def _here(self, index: int | None = None) -> Origin:
-        return Origin(self._name, self._line, self._column(), index)
+        return Origin(self._name, self._line, self._characters(), index)
 
     def _record(self, origin: Origin, held: Held) -> Record:
         data = held.data

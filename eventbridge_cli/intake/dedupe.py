@@ -25,6 +25,7 @@ from eventbridge_cli.schema import EventBridgeEvent, RoutingMetadata, parse_even
 
 DEFAULT_KEY = ("interactionId", "eventType", "eventTime")
 _FREE_FORM = "attributes"
+_MOST_STALE = 64  # entries of forgotten keys that are not worth tidying up
 
 
 class Key:
@@ -72,8 +73,8 @@ def _check_path(path: str) -> None:
             f"routingMetadata has {', '.join(RoutingMetadata.model_fields)}; "
             "below attributes any path goes, as in attributes.call.id.",
         )
-    if rest and first not in {_FREE_FORM, "routingMetadata"}:
-        raise UsageError(f"--key: {first} is no object, so {path} can't be there.", f"Use {first}.")
+    if path.endswith(".") or (rest and first not in {_FREE_FORM, "routingMetadata"}):
+        raise UsageError(f"--key: {first} has nothing below it that {path} could mean.", f"Use {first}.")
 
 
 def _text_at(value: object, path: list[str]) -> str:
@@ -100,16 +101,17 @@ def _fingerprint(value: object) -> int:
         return hash(frozenset(members))
     if isinstance(value, list):
         return hash(tuple([_fingerprint(each) for each in value]))
-    return hash((type(value), value))
+    return hash((type(value), repr(value)))  # not of the number itself: Python has hash(-1) == hash(-2)
 
 
 @dataclass(frozen=True, slots=True)
 class _First:
-    """The first event with a key: where it stood, and what it held."""
+    """The first event with a key: where it stood, what it held, and which in the row of firsts it was."""
 
     origin: Origin
     content: int
     seconds: float
+    number: int
 
 
 class DeduplicationCache:
@@ -124,9 +126,11 @@ class DeduplicationCache:
         self._window = window
         self._size = size
         self._firsts: dict[bytes, _First] = {}
-        self._order: deque[bytes] = deque()
-        self._by_time: list[tuple[float, bytes]] = []
+        # What to forget next, by age and by event time. An entry whose number is no longer its key's is stale.
+        self._by_age: deque[tuple[int, bytes]] = deque()
+        self._by_time: list[tuple[float, int, bytes]] = []
         self._newest = float("-inf")
+        self._number = 0
 
     def __len__(self) -> int:
         return len(self._firsts)
@@ -136,31 +140,48 @@ class DeduplicationCache:
         seconds = 0.0
         if self._window is not None:
             seconds = parse_event_time(event.event_time).timestamp()
-            self._forget_before(seconds)
+            self._forget_before(seconds, self._window)
         first = self._firsts.get(key)
         if first is not None and (self._window is None or abs(seconds - first.seconds) <= self._window):
             return first
-        if first is None:
-            self._make_room()
-            if self._size is not None:
-                self._order.append(key)
-        self._firsts[key] = _First(event.origin, content, seconds)
+        self._firsts.pop(key, None)
+        if self._size is not None:
+            self._make_room(self._size)
+        self._number += 1
+        self._firsts[key] = _First(event.origin, content, seconds, self._number)
+        if self._size is not None:
+            self._by_age.append((self._number, key))
         if self._window is not None:
-            heapq.heappush(self._by_time, (seconds, key))
+            heapq.heappush(self._by_time, (seconds, self._number, key))
+        self._tidy()
         return None
 
-    def _forget_before(self, seconds: float) -> None:
-        assert self._window is not None  # noqa: S101
+    def _forget_before(self, seconds: float, window: float) -> None:
         self._newest = max(self._newest, seconds)
-        while self._by_time and self._by_time[0][0] < self._newest - self._window:
-            then, key = heapq.heappop(self._by_time)
-            first = self._firsts.get(key)
-            if first is not None and first.seconds == then:
-                del self._firsts[key]
+        while self._by_time and self._by_time[0][0] < self._newest - window:
+            _, number, key = heapq.heappop(self._by_time)
+            self._forget(number, key)
 
-    def _make_room(self) -> None:
-        while self._size is not None and len(self._firsts) >= self._size:
-            self._firsts.pop(self._order.popleft(), None)
+    def _make_room(self, size: int) -> None:
+        while len(self._firsts) >= size:
+            self._forget(*self._by_age.popleft())
+
+    def _forget(self, number: int, key: bytes) -> None:
+        if self._is_current(number, key):
+            del self._firsts[key]
+
+    def _is_current(self, number: int, key: bytes) -> bool:
+        first = self._firsts.get(key)
+        return first is not None and first.number == number
+
+    def _tidy(self) -> None:
+        """Drop stale entries once they are the greater part, so that what is forgotten holds no memory."""
+        most = 2 * len(self._firsts) + _MOST_STALE
+        if len(self._by_age) > most:
+            self._by_age = deque(entry for entry in self._by_age if self._is_current(*entry))
+        if len(self._by_time) > most:
+            self._by_time = [entry for entry in self._by_time if self._is_current(*entry[1:])]
+            heapq.heapify(self._by_time)
 
 
 def dedupe(

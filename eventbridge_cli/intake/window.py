@@ -8,6 +8,8 @@ from eventbridge_cli.intake.sources import BLOCK, DAMAGED
 SPACE = re.compile(rb"[ \t\r\n]*+")
 """White space as JSON has it; matches nothing, too."""
 
+_CONTINUATION = bytes(range(0x80, 0xC0))  # bytes that go on with a character in UTF-8
+
 
 class Held:
     """The bytes of one record as they come in, let go once they are more than `limit`."""
@@ -45,6 +47,8 @@ class Window:
         self._base = 0  # how many bytes of the source came before the buffer
         self._line = 1
         self._line_start = 0  # where, in the source, the line begins
+        self._counted = 0  # up to where, in the source, the line's continuation bytes are counted
+        self._continuations = 0
         self._careful_until = 0  # up to there, in the buffer, lines are looked at one by one
         self._held: Held | None = None  # the record that is being taken, and where its next bytes begin
         self._mark = 0
@@ -58,6 +62,7 @@ class Window:
         if self._held is not None:
             self._flush()
             self._mark = 0
+        self._characters()  # while the bytes are here
         try:
             block = self._read_block(max(BLOCK, len(self._buffer) - self._position))
         except DAMAGED as error:
@@ -117,7 +122,17 @@ class Window:
             if end >= 0 or not self._fill():
                 return
 
+    def _characters(self) -> int:
+        """The column in characters, from 1."""
+        if self._counted < self._line_start:
+            self._counted, self._continuations = self._line_start, 0
+        text = self._buffer[self._counted - self._base : self._position]
+        self._continuations += len(text) - len(text.translate(None, _CONTINUATION))
+        self._counted = self._base + self._position
+        return self._column() - self._continuations
+
     def _column(self) -> int:
+        """The column in bytes, from 1."""
         return self._base + self._position - self._line_start + 1
 
 

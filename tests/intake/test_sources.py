@@ -244,6 +244,14 @@ def test_garbage_behind_the_end(tmp_path: Path, pack: Pack) -> None:
     assert all(item.reason is Reason.UNREADABLE for item in rejected)
 
 
+def test_damage_before_the_first_line(tmp_path: Path) -> None:
+    """A file that breaks off within its first line, which is no object, is told like any other."""
+    packed = gzip.compress(os.urandom(3000).hex().encode())
+    *_, last = load(tmp_path / "x", packed[:-100])
+    assert isinstance(last, Rejection)
+    assert last.reason is Reason.UNREADABLE
+
+
 def test_a_damaged_file_leaves_the_next_source(tmp_path: Path) -> None:
     """The files after a damaged one are read all the same."""
     (tmp_path / "a.ndjson").write_bytes(gzip.compress(lines(5))[:-12])
