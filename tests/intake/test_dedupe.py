@@ -324,8 +324,8 @@ def test_both_bounds_together_bound_memory(window: float) -> None:
         drawn.append((number.to_bytes(16, "big"), first._replace(event_time=time)))
     cache = DeduplicationCache(window=window, size=100)
     tracemalloc.start()
-    for key, event in drawn:
-        cache.first(key, event, 0)
+    for key, each in drawn:
+        cache.first(key, each, 0)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(cache) <= 100
