@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from eventbridge_cli.errors import ConfigurationError
+from eventbridge_cli.errors import ConfigurationError, UsageError
 
 REGIONS = {
     "mypurecloud.com": "us-east-1",
@@ -174,20 +174,24 @@ def load(**flags: Any) -> Settings:
     """Resolve the settings; a flag that is None was not given.
 
     Raises:
+        UsageError: names every flag that is wrong.
         ConfigurationError: names every setting that is wrong, all at once.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given)
     except ValidationError as error:
-        problems = [
-            f"  {_variable(str(detail['loc'][0]))}: {detail['msg']}."
+        problems = {
+            str(detail["loc"][0]): detail["msg"].removeprefix("Value error, ")
             for detail in error.errors(include_url=False, include_input=False)
-        ]
-        raise ConfigurationError(
-            "These settings are wrong:\n" + "\n".join(problems),
-            "They come from the environment or from the file .env in this folder.",
-        ) from None
+        }
+    if wrong_flags := [f"--{name.replace('_', '-')}: {problems[name]}." for name in problems if name in given]:
+        raise UsageError("\n".join(wrong_flags), "See --help for what it takes.")
+    wrong = "\n".join(f"  {_variable(name)}: {problem}." for name, problem in problems.items())
+    raise ConfigurationError(
+        f"These settings are wrong:\n{wrong}",
+        "They come from the environment or from the file .env in this folder.",
+    )
 
 
 def _variable(name: str) -> str:

@@ -257,7 +257,7 @@ def ingest(
 
             platform = around.enter_context(SandboxProcess())
             folder = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="ebingest-")))
-            screen.say(f"Sandbox: a stand-in platform at {platform.url}, with made-up credentials and state.")
+            screen.say(f"Sandbox: a stand-in platform at {platform.url}, made for this run.")
             settings = settings.against(platform.url, platform.client_id, platform.client_secret)
         from eventbridge_cli.run import Job
 

@@ -58,8 +58,9 @@ class Screen:
 
     def error(self, error: EbingestError) -> None:
         """What ended the run, and what to do about it."""
-        self._line(Text.assemble(("Error: ", "bold red"), *_lines(error.message)))
-        for line in _lines(error.remedy):
+        first, *rest = _lines(error.message)
+        self._line(Text.assemble(("Error: ", "bold red"), first))
+        for line in rest + _lines(error.remedy):
             self._line(line)
 
     def rejection(self, rejection: Rejection) -> None:
@@ -212,13 +213,15 @@ class Screen:
             advice += _lines(summary.stopped["remedy"])
         elif summary.withheld:
             self._line(Text.assemble("\n", ("Nothing was sent: ", "bold yellow"), "--strict wants every record good."))
-            advice.append(f"Mend the {bad:,} bad records in the input and run again, or run without --strict.")
+            advice.append(f"mend the {bad:,} bad records in the input, or run without --strict")
         elif summary.counts["pending"]:
             cause = next(iter(summary.pending_causes))
             self._line(Text.assemble("\n", ("Pending: ", "bold yellow"), safe(cause)))
-            advice.append("Run the same command again: it sends what is pending, and nothing twice.")
+            advice.append("run the same command again: it sends what is pending, and nothing twice")
         if bad and not summary.withheld:
-            advice.append("Mend the bad records (the dead letters hold them) and load them; the others are settled.")
+            letters = summary.files.get("dead_letters")
+            again = f"ebingest replay {letters}" if letters else "replay the letters again"
+            advice.append(f"mend the bad records, then: {again}")
         for line in advice:
             self._line(Text.assemble(("Next: ", "bold"), safe(line)))
 

@@ -1,10 +1,13 @@
 """`ebingest validate`, run as a user runs it."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from support import ebingest, line, lines
+from support import clean_environment, ebingest, line, lines
 
 
 def test_all_valid(tmp_path: Path) -> None:
@@ -96,3 +99,29 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     run = ebingest("validate", cwd=tmp_path, env=env, check=[3])
     assert b"EBINGEST_CONCURRENCY" in run.stderr
     assert b"EBINGEST_RATE" in run.stderr
+
+
+def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
+    """SIGINT while it reads: exit 130, no traceback."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "eventbridge_cli", "validate", "-"],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"nonsense\n")
+        process.stdin.flush()
+        assert b"nonsense" not in process.stderr.readline()  # it reads
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in stderr
+
+
+def test_a_wrong_flag_is_a_usage_error(tmp_path: Path) -> None:
+    """A flag whose value makes no sense: exit 2, named as the flag it is, each problem on a line."""
+    run = ebingest("ingest", "--rate", "fast", "--key", "", "-", cwd=tmp_path, check=[2])
+    assert b"--rate: a rate is written as in 240/min" in run.stderr
