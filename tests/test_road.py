@@ -54,8 +54,10 @@ def test_mixed_files_arrive_exactly_once(tmp_path: Path, server: Server) -> None
     folder = tmp_path / "in"
     folder.mkdir()
     mixed_files(folder)
-    run = ebingest("ingest", folder, "-o", "json", cwd=tmp_path, env=server.settings, check=[1])
+    arguments = ("ingest", folder, "-o", "json", "--summary-file", "summary.json")
+    run = ebingest(*arguments, cwd=tmp_path, env=server.settings, check=[1])
     summary = json.loads(run.stdout)
+    assert json.loads((tmp_path / "summary.json").read_bytes()) == summary
     assert summary["counts"] == {
         "read": 1258,
         "delivered": 1200,

@@ -43,7 +43,13 @@ class Screen:
     """Writes to standard error; `quiet` keeps everything but errors off it."""
 
     def __init__(self, *, quiet: bool = False, progress: When = When.AUTO) -> None:
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._console = Console(
+            stderr=True,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            force_terminal=True if progress == When.ALWAYS else None,
+        )
         self._quiet = quiet
         self._progress = progress
 
