@@ -53,10 +53,10 @@ class _Part:
     attempts: list[Attempt] = field(default_factory=list)
     renewed: bool = False
     retry: Retry | None = None
+    request_id: str = field(init=False)
 
-    @property
-    def request_id(self) -> str:
-        return self.chunk.request_id
+    def __post_init__(self) -> None:
+        self.request_id = self.chunk.request_id
 
     def rest(self, events: list[Event], retry: Retry | None = None) -> "_Part":
         """These events alone, in a request of their own; attempts and time go on counting."""
