@@ -203,11 +203,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A chunk is about to be posted; `attempt` counts from 1."""
+    """A chunk is about to be posted; `again` if it was posted before in this run, under the same request id."""
 
     chunk: Chunk
     request_id: str
-    attempt: int
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,9 @@ def test_retryable_errors_are_sent_again_alone(tmp_path: Path) -> None:
     got = run(tmp_path, {"answers": [refused({"index": 4}, again=True)]}, lines(10))
     assert got.code == 0
     assert [post["events"] for post in got.posts][1:] == [["interaction-4"]]
+    audit = audit_lines(tmp_path / "ingestion_audit.jsonl")
+    submitted = [entry["request_id"] for entry in audit if entry["event"] == "BATCH_SUBMITTED"]
+    assert submitted == [post["request_id"] for post in got.posts]
 
 
 @pytest.mark.parametrize("by", [{"index": 4}, {"eventId": "interaction-4"}])

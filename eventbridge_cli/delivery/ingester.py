@@ -53,6 +53,7 @@ class _Part:
     attempts: list[Attempt] = field(default_factory=list)
     renewed: bool = False
     retry: Retry | None = None
+    posted: bool = False
     request_id: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -211,7 +212,8 @@ class EventBridgeIngester:
     async def _post(self, part: _Part, token: Token) -> Answer | NoAnswer | None:
         """One attempt, on record before and after. None if it could not even be written down."""
         number, size = len(part.attempts) + 1, len(part.chunk.body)
-        self._tell(Submitted(part.chunk, part.request_id, number))
+        self._tell(Submitted(part.chunk, part.request_id, again=part.posted))
+        part.posted = True
         began = self._clock()
         try:
             if self._stopped is not None:

@@ -73,7 +73,7 @@ class AuditLogger:
                 self._rejection(fact)
             case Duplicate():
                 self._duplicate(fact)
-            case Submitted(attempt=1):
+            case Submitted(again=False):
                 self._submitted(fact)
             case Retried(request_id, attempt):
                 self.write("BATCH_RETRIED", request_id=request_id, **_attempt(attempt))

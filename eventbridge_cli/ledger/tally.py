@@ -152,8 +152,8 @@ class Tally:
     def note(self, fact: Fact) -> None:
         """Something happened: a record came in, or something on the way to the platform."""
         match fact:
-            case Submitted(attempt=number):
-                self.chunks += number == 1
+            case Submitted():
+                self.chunks += not fact.again
                 self._busy_since = self._busy_since if self.in_flight else self.clock()
                 self.in_flight += 1
             case Answered():

@@ -60,7 +60,7 @@ def test_throughput_counts_busy_time_alone() -> None:
 
     def post(begin: float, end: float) -> None:
         now[0] = begin
-        tally.note(Submitted(chunk, "x", 1))
+        tally.note(Submitted(chunk, "x"))
         now[0] = end
         tally.note(Answered("x", 100, Attempt(1, "delivered", end - begin)))
 
