@@ -296,3 +296,17 @@ def test_a_damaged_state_is_set_aside(tmp_path: Path, server: Server) -> None:
     run = ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(3), check=[0])
     assert b"damaged" in run.stderr
     assert len(list(tmp_path.rglob("*.damaged-*"))) == 1
+
+
+def test_torn_lines_are_mended_on_the_next_start(tmp_path: Path, server: Server) -> None:
+    """Half a line at the end of the audit file or the dead letters is cut off, and told; the chain stays whole."""
+    ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=b"nonsense\n", check=[1])
+    for name in ("ingestion_audit.jsonl", "dead_letters.ndjson"):
+        with (tmp_path / name).open("ab") as file:
+            file.write(b'{"half a li')
+    run = ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(1), check=[0])
+    assert run.stderr.count(b"half a line") == 2
+    ebingest("audit", "verify", cwd=tmp_path, check=[0])
+    started = [entry for entry in audit_lines(tmp_path / "ingestion_audit.jsonl") if entry["event"] == "RUN_STARTED"]
+    assert [entry["mended_bytes"] for entry in started] == [0, 11]
+    assert len(audit_lines(tmp_path / "dead_letters.ndjson")) == 1

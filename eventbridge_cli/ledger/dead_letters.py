@@ -51,6 +51,8 @@ class DeadLetters:
                 )
 
     def __enter__(self) -> Self:
+        if self.path is not None and self.path.exists():
+            self._lines = self._opened(self.path)
         return self
 
     def __exit__(
@@ -64,9 +66,7 @@ class DeadLetters:
         if self.path is None:
             return
         if self._lines is None:
-            self._lines = AppendedLines(self.path)
-            if self._lines.mended:
-                self._warn(half_a_line(self.path, self._lines.mended))
+            self._lines = self._opened(self.path)
         letter = {
             "run": self._run,
             "source": origin.source,
@@ -76,6 +76,12 @@ class DeadLetters:
             **_record(data),
         }
         self._lines.append(json.dumps(letter, ensure_ascii=False, separators=(",", ":")).encode())
+
+    def _opened(self, path: Path) -> AppendedLines:
+        lines = AppendedLines(path)
+        if lines.mended:
+            self._warn(half_a_line(path, lines.mended))
+        return lines
 
 
 def _record(data: bytes | None) -> dict[str, str | None]:
