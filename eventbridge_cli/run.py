@@ -154,10 +154,11 @@ async def _deliver(
             job.max_errors.check(counts.rejected + counts.refused, counts.read)
 
     async with build_client(concurrency=settings.concurrency, timeout=settings.timeout) as client:
+        pace = Pace(settings.concurrency, rate=settings.requests_per_second)
         pump = Pump(items, lambda item: isinstance(item, Chunk))
         ingester = EventBridgeIngester(
             client,
-            GenesysAuth(client, who, note=note),
+            GenesysAuth(client, who, note=note, sleep=pace.wait),  # a stop cuts this wait short, too
             url,
             note=note,
             on_stop=pump.stop,
@@ -166,7 +167,7 @@ async def _deliver(
                 max_elapsed=settings.max_elapsed,
                 max_wait=settings.max_wait,
             ),
-            pace=Pace(settings.concurrency, rate=settings.requests_per_second),
+            pace=pace,
             timeout=settings.timeout,
             grace=settings.grace,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from conftest import Server
 from support import clean_environment, ebingest, line, lines
+from test_answers import scripted
 
 from eventbridge_cli.sandbox.process import SandboxProcess
 
@@ -162,3 +163,23 @@ def test_a_locked_state_database_is_said(tmp_path: Path, server: Server) -> None
         connection.execute("ROLLBACK")
     assert b"locked" in run.stderr
     assert len(server.requests()) == 1
+
+
+def test_a_wait_for_the_token_is_cut_short(tmp_path: Path) -> None:
+    """SIGTERM while the token endpoint asks for a minute's patience: the run ends soon, in order."""
+    patience = {"status": 503, "headers": {"Retry-After": "60"}}
+    with scripted({"tokens": [patience] * 20}) as url:
+        env = clean_environment(tmp_path, GENESYS_ENV=url, GENESYS_CLIENT_ID="id", GENESYS_CLIENT_SECRET="secret")
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "-o", "json"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdin is not None
+            process.stdin.write(lines(250))
+            process.stdin.close()
+            time.sleep(2)
+            process.terminate()
+            assert process.stdout is not None
+            summary = json.loads(process.stdout.read())
+            assert process.wait(timeout=30) == 143
+    assert summary["counts"]["pending"] == summary["counts"]["read"]

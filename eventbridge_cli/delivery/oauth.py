@@ -64,7 +64,7 @@ class GenesysAuth:
         *,
         note: Callable[[TokenIssued], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._credentials = credentials
