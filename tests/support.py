@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,14 @@ def ebingest(
 def audit_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of an audit file."""
     return [json.loads(text) for text in path.read_bytes().splitlines()]
+
+
+@contextmanager
+def scripted(script: dict[str, Any]) -> Iterator[str]:
+    """A platform that does what `script` says, in a process of its own; see `scripted_server.py`. Gives its URL."""
+    path = Path(__file__).parent / "scripted_server.py"
+    command = [sys.executable, str(path), json.dumps(script)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.communicate(timeout=10)

@@ -2,18 +2,14 @@
 
 import json
 import math
-import subprocess
-import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import audit_lines, ebingest, line, lines
+from support import audit_lines, ebingest, line, lines, scripted
 
 
 @dataclass
@@ -30,16 +26,6 @@ class Run:
     def delivered(self) -> int:
         count: int = self.summary["counts"]["delivered"]
         return count
-
-
-@contextmanager
-def scripted(script: dict[str, Any]) -> Iterator[str]:
-    path = Path(__file__).parent / "scripted_server.py"
-    command = [sys.executable, str(path), json.dumps(script)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        yield server.stdout.readline().strip()
-        server.communicate(timeout=10)
 
 
 def run(folder: Path, script: dict[str, Any], data: bytes, *options: str, env: dict[str, str] | None = None) -> Run:

@@ -10,8 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from conftest import Server
-from support import clean_environment, ebingest, line, lines
-from test_answers import scripted
+from support import clean_environment, ebingest, line, lines, scripted
 
 from eventbridge_cli.sandbox.process import SandboxProcess
 

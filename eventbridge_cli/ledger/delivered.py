@@ -52,31 +52,33 @@ class DeliveredStore:
         self.set_aside: Path | None = None
         with self._storage():
             try:
-                self._connection = self._open()
-                self._prepare(run, remember_days)
+                self._connection = self._open(lambda connection: self._prepare(connection, run, remember_days))
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 self._set_aside()
-                self._connection = self._open()
-                self._prepare(run, remember_days)
+                self._connection = self._open(lambda connection: self._prepare(connection, run, remember_days))
             # Look-ups come from the reading thread; a connection of their own keeps them out of commits' way.
-            self._look_up = self._open()
+            self._look_up = self._open(lambda _: None)
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
-        os.chmod(self._path, 0o600)  # noqa: PTH101 - SQLite makes it with the umask's rights
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            os.chmod(self._path, 0o600)  # noqa: PTH101 - SQLite makes it with the umask's rights
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
-    def _prepare(self, run: str, remember_days: float) -> None:
+    def _prepare(self, connection: sqlite3.Connection, run: str, remember_days: float) -> None:
         now = int(self._clock())
-        self._connection.executescript(_SCHEMA)
-        self._connection.execute("DELETE FROM delivered WHERE at < ?", (now - remember_days * _DAY,))
-        self._connection.execute("DELETE FROM run WHERE id NOT IN (SELECT DISTINCT run FROM delivered)")
-        inserted = self._connection.execute("INSERT INTO run (name, started) VALUES (?, ?)", (run, now))
-        self._run = inserted.lastrowid
+        connection.executescript(_SCHEMA)
+        connection.execute("DELETE FROM delivered WHERE at < ?", (now - remember_days * _DAY,))
+        connection.execute("DELETE FROM run WHERE id NOT IN (SELECT DISTINCT run FROM delivered)")
+        self._run = connection.execute("INSERT INTO run (name, started) VALUES (?, ?)", (run, now)).lastrowid
 
     def _set_aside(self) -> None:
         self.set_aside = self._path.with_name(f"{self._path.name}.damaged-{int(self._clock())}")
