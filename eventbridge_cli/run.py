@@ -1,6 +1,7 @@
 """One ingest run: where intake, delivery and ledger meet."""
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -103,7 +104,7 @@ def ingest(job: Job) -> Summary:
     folder = settings.state or user_state_path("ebingest")
     places = Places(
         state=job.state or folder,
-        locks=folder,
+        locks=_lock_folder(otherwise=folder),
         audit=settings.audit,
         dead_letters=None if job.letters else settings.dead_letters,
     )
@@ -140,6 +141,16 @@ def ingest(job: Job) -> Summary:
         except EbingestError as stopped:
             error = stopped
         return ledger.finish(error, replay_of=job.letters.runs if job.letters else None)
+
+
+def _lock_folder(*, otherwise: Path) -> Path:
+    """Where the audit file's lock is: one place for all runs of a user, since `--state` may differ between them."""
+    folder = user_state_path("ebingest")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return otherwise
+    return folder if os.access(folder, os.W_OK) else otherwise
 
 
 async def _deliver(

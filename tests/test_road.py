@@ -250,6 +250,19 @@ def test_a_second_run_at_once_is_turned_away(tmp_path: Path, server: Server) -> 
         process.communicate(timeout=30)
 
 
+def test_one_audit_file_has_one_run(tmp_path: Path, server: Server) -> None:
+    """Two runs with states of their own but the same audit file can't fork its chain: the second ends with exit 6."""
+    env = clean_environment(tmp_path, **server.settings)
+    command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "--state", "one"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        while not (tmp_path / "ingestion_audit.jsonl").exists():
+            time.sleep(0.01)
+        arguments = ("ingest", "-", "--state", "two")
+        run = ebingest(*arguments, cwd=tmp_path, env=server.settings, stdin=lines(1), check=[6])
+        assert b"audit file" in run.stderr
+        process.communicate(timeout=30)
+
+
 def test_the_sandbox_run_works_every_time(tmp_path: Path) -> None:
     """`ingest --sandbox` delivers the samples, says that it is a stand-in, and leaves no state behind."""
     for _ in range(2):
