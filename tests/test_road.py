@@ -297,6 +297,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, server: Server) -
     assert summary["stopped"]["code"] == "storage"
     assert summary["counts"]["read"] == sum(list(summary["counts"].values())[1:])
     ebingest("ingest", "events.ndjson", "--state", "s", cwd=tmp_path, env=server.settings, check=[0])
+    ebingest("audit", "verify", cwd=tmp_path, check=[0])
     assert {sent["interactionId"] for sent in server.events()} == {f"interaction-{n}" for n in range(500)}
     assert os.stat(tmp_path / "ingestion_audit.jsonl").st_size > 40000  # noqa: PTH116
 
