@@ -4,6 +4,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ _REMEMBERED = 10_000  # lines whose hash is kept, to tell a line that was moved 
 _FIELDS = {"time", "run", "event", "previous"}
 _SPAN = re.compile(r"(?P<source>.*)(?::(?P<line>\d+)(?:-(?P<line_end>\d+))?|\[(?P<item>\d+)(?:-(?P<item_end>\d+))?\])")
 _PLACE = re.compile(r"(?P<source>.*?)(?::(?P<line>\d+))?(?:\[(?P<item>\d+)\])?")
+_MALFORMED = (KeyError, TypeError, AttributeError)
+"""What a line that was tampered with may raise, by fields that are missing or of another kind."""
+
 _OUTCOMES = {"INGESTION_SUCCEEDED", "INGESTION_FAILED", "BATCH_SPLIT"}
 
 
@@ -41,7 +45,9 @@ def entry_of(line: bytes) -> dict[str, Any] | None:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and entry.keys() >= _FIELDS else None
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in _FIELDS):
+        return None
+    return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +150,14 @@ def _account(stories: dict[str, RunStory], entry: dict[str, Any], number: int) -
     story = stories.setdefault(run, RunStory(run))
     try:
         story.take(entry)
-    except (KeyError, TypeError):
+        # After a full disk lines are missing, and the run says why.
+        wrong = story.disagrees and entry["stopped"] != "storage"
+    except _MALFORMED:
         yield Finding(number, "this line lacks what a line of its kind has")
+        return
+    if wrong:
+        yield Finding(number, f"the account of run {run} says {story.counts}, its lines come to {story.recount}")
     if story.counts is not None:
-        if story.disagrees and entry["stopped"] != "storage":  # then lines are missing, and the run says why
-            yield Finding(number, f"the account of run {run} says {story.counts}, its lines come to {story.recount}")
         del stories[run]
 
 
@@ -157,7 +166,8 @@ def runs_of(path: Path) -> list[RunStory]:
     stories: dict[str, RunStory] = {}
     for line in lines_of(path):
         if entry := entry_of(line):
-            stories.setdefault(entry["run"], RunStory(entry["run"])).take(entry)
+            with suppress(*_MALFORMED):  # `verify` names such a line
+                stories.setdefault(entry["run"], RunStory(entry["run"])).take(entry)
     return list(stories.values())
 
 
@@ -184,7 +194,12 @@ def find(path: Path, question: Question) -> Iterator[dict[str, Any]]:
     """The lines that answer a question, each with only those records that it asks for."""
     for line in lines_of(path):
         entry = entry_of(line)
-        if entry is None or not question.fits(entry):
+        if entry is None:
+            continue
+        try:
+            if not question.fits(entry):
+                continue
+        except (*_MALFORMED, IndexError):
             continue
         if "records" in entry and (question.interaction or question.place):
             entry["records"] = [

@@ -75,6 +75,25 @@ def test_any_changed_byte_is_found(folder: Path, data: st.DataObject) -> None:
     assert list(verify(copy))
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b'"event":"RUN_FINISHED","time":"t","previous":"p"',
+        b'"event":"RUN_FINISHED","time":"t","previous":"p","exit_code":0,"counts":[],"stopped":null',
+        b'"event":"INGESTION_SUCCEEDED","time":"t","previous":"p","records":7,"request_id":"r"',
+        b'"event":"INGESTION_FAILED","time":"t","previous":"p","records":[[]],"request_id":7,"outcome":"x"',
+        b'"event":["x"],"time":"t","previous":["p"]',
+    ],
+)
+def test_a_forged_line_is_a_finding_and_never_a_crash(folder: Path, forged: bytes) -> None:
+    """A line with fields that are missing or of another kind is named; `show` goes on past it."""
+    with (folder / FILE).open("ab") as file:
+        file.write(b'{"run":"forged",' + forged + b"}\n")
+    assert b"ingestion_audit.jsonl:" in ebingest("audit", "verify", cwd=folder, check=[1]).stdout
+    ebingest("audit", "show", cwd=folder, check=[0])
+    ebingest("audit", "show", "--interaction", "interaction-3", cwd=folder, check=[0])
+
+
 def test_what_became_of_a_record(folder: Path) -> None:
     """`show` answers for an interaction, a place, a request and a run, over all runs."""
     by_interaction = ebingest("audit", "show", "--interaction", "interaction-3", cwd=folder, check=[0]).stdout.decode()
