@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+_LONGEST = 3_600_000  # milliseconds: an hour
+
 
 def sandbox(
     *,
@@ -15,7 +17,9 @@ def sandbox(
     client_secret: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The secret to accept.", show_default="made up")
     ] = None,
-    latency: Annotated[float, typer.Option(min=0, metavar="MS", help="Answer after so many milliseconds.")] = 0,
+    latency: Annotated[
+        float, typer.Option(min=0, max=_LONGEST, metavar="MS", help="Answer after so many milliseconds.")
+    ] = 0,
     rate: Annotated[
         str | None,
         typer.Option(
@@ -28,8 +32,8 @@ def sandbox(
         list[str] | None,
         typer.Option(
             metavar="WHAT:PROBABILITY",
-            help="Answer with a status (503:0.1), cut the connection before the events are recorded (drop:0.1), "
-            "or after it (lost:0.1). Repeatable.",
+            help="Answer with a status (503:0.1), cut the connection before the events are recorded (drop:0.1) or "
+            "after it (lost:0.1), leave out one event for now (retryable:0.1) or for good (refused:0.1). Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -48,6 +52,7 @@ def sandbox(
     from eventbridge_cli.errors import ConfigurationError
 
     try:
+        from eventbridge_cli.sandbox.faults import Fault
         from eventbridge_cli.sandbox.platform import Rules
         from eventbridge_cli.sandbox.serve import serve
     except ModuleNotFoundError as error:
@@ -55,6 +60,15 @@ def sandbox(
             f"The sandbox needs {error.name}.", "Install it with: pip install 'ebingest[sandbox]'"
         ) from error
 
+    faults: list[Fault] = []
+    for text in fault or []:
+        try:
+            faults.append(Fault.parse(text))
+        except ValueError:
+            raise typer.BadParameter(
+                f"{text} is no fault; write a status from 300 on, lost, drop, retryable or refused, as in 503:0.1",
+                param_hint="--fault",
+            ) from None
     rules = Rules(
         client_id=client_id or f"sandbox-{secrets.token_hex(4)}",
         client_secret=client_secret or secrets.token_urlsafe(16),
@@ -63,7 +77,7 @@ def sandbox(
         latency=latency / 1000,
         rate=_per_minute(rate) if rate else None,
         token_lifetime=token_lifetime,
-        faults=tuple(_fault(text) for text in fault or []),
+        faults=tuple(faults),
         seed=seed,
     )
 
@@ -78,20 +92,6 @@ def sandbox(
 
 def _per_minute(text: str) -> int:
     number = text.removesuffix("/min")
-    if not number.isdecimal() or int(number) == 0:
+    if not (number.isascii() and number.isdecimal()) or int(number) == 0:
         raise typer.BadParameter(f"{text} is no rate; write it as in 300/min", param_hint="--rate")
     return int(number)
-
-
-def _fault(text: str) -> tuple[str, float]:
-    name, _, share = text.partition(":")
-    try:
-        probability = float(share)
-    except ValueError:
-        probability = -1
-    known = name in {"lost", "drop"} or (name.isdecimal() and 200 <= int(name) < 600)  # noqa: PLR2004
-    if not known or not 0 <= probability <= 1:
-        raise typer.BadParameter(
-            f"{text} is no fault; write it as in 503:0.1, lost:0.1 or drop:0.1", param_hint="--fault"
-        )
-    return name, probability

@@ -42,18 +42,29 @@ class SandboxProcess:
             stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the run, which then ends the sandbox
         )
+        try:
+            self.url, self.client_id, self.client_secret = self._settings()
+        except BaseException:  # a Ctrl-C while it starts counts, too: __exit__ is not called then
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _settings(self) -> list[str]:
+        """The URL, id and secret that it prints as soon as it takes connections."""
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         lines = [self._process.stdout.readline().decode().strip() for _ in range(3)]
         values = [line.partition("=")[2] for line in lines]
         if not all(values):
             _, complaint = self._process.communicate()
             raise ConfigurationError("The sandbox did not start.", complaint.decode(errors="replace").strip())
-        self.url, self.client_id, self.client_secret = values
-        return self
+        return values
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end(self) -> None:
         self._process.terminate()
         try:
             self._process.communicate(timeout=_END_SECONDS)

@@ -9,9 +9,13 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from support import clean_environment, ebingest
+from typer.testing import CliRunner
 
+from eventbridge_cli.cli.app import app
+from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.sandbox.process import SandboxProcess
 
 
@@ -50,22 +54,60 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("options", [(), ("--until-stdin-closes",)], ids=["alone", "with a parent"])
+def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals, options: tuple[str, ...]) -> None:
     """Ctrl-C ends `ebingest sandbox` without a traceback; what it printed can go into .env."""
     with subprocess.Popen(
-        [sys.executable, "-m", "eventbridge_cli", "sandbox", "--port", "0"],
+        [sys.executable, "-m", "eventbridge_cli", "sandbox", "--port", "0", *options],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=clean_environment(tmp_path),
     ) as process:
         assert process.stdout is not None
-        names = [process.stdout.readline().partition("=")[0] for _ in range(3)]
-        time.sleep(0.3)
+        assert process.stderr is not None
+        names = {}
+        for _ in range(3):
+            name, _, value = process.stdout.readline().strip().partition("=")
+            names[name] = value
+        httpx.get(names["GENESYS_ENV"] + "/sandbox/stats")
         os.kill(process.pid, number)
-        _, stderr = process.communicate(timeout=20)
-    assert names == ["GENESYS_ENV", "GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET"]
-    assert "Traceback" not in stderr
+        process.wait(timeout=20)  # its standard input is still open
+        stdout, stderr = process.stdout.read(), process.stderr.read()
+    assert list(names) == ["GENESYS_ENV", "GENESYS_CLIENT_ID", "GENESYS_CLIENT_SECRET"]
+    assert stdout == ""
+    assert stderr.count("\n") == (0 if options else 1), stderr
+    assert process.returncode == (0 if number == signal.SIGINT else -signal.SIGTERM)
+
+
+def test_a_failed_start_is_said_and_leaves_nothing_behind() -> None:
+    """The error has what the process said; the process itself is gone and reaped."""
+    sandbox = SandboxProcess("--fault", "nonsense")
+    with pytest.raises(ConfigurationError, match="nonsense"):
+        sandbox.__enter__()
+    assert sandbox._process.returncode == 2
+
+
+def test_an_interrupted_start_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while it starts ends the process as well."""
+
+    def interrupted(_: SandboxProcess) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SandboxProcess, "_settings", interrupted)
+    sandbox = SandboxProcess()
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.__enter__()
+    assert sandbox._process.returncode is not None
+
+
+def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without uvicorn the error says what to install."""
+    monkeypatch.setattr("eventbridge_cli.sandbox.process.find_spec", lambda name: None if name == "uvicorn" else name)
+    with pytest.raises(ConfigurationError, match="uvicorn") as caught:
+        SandboxProcess().__enter__()
+    assert caught.value.remedy == "Install it with: pip install 'ebingest[sandbox]'"
 
 
 def test_a_port_in_use_is_said(tmp_path: Path) -> None:
@@ -79,7 +121,17 @@ def test_a_port_in_use_is_said(tmp_path: Path) -> None:
     assert b"--port" in run.stderr
 
 
-@pytest.mark.parametrize("options", [("--fault", "foo"), ("--fault", "503:2"), ("--rate", "many"), ("--rate", "0/min")])
-def test_bad_options_are_usage_errors(tmp_path: Path, options: tuple[str, str]) -> None:
-    """A fault or rate that makes no sense: exit 2."""
-    ebingest("sandbox", *options, cwd=tmp_path, check=[2])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--fault", "foo"),
+        ("--fault", "503:2"),
+        ("--fault", "200:1"),
+        ("--rate", "many"),
+        ("--rate", "0/min"),
+        ("--latency", "inf"),
+    ],
+)
+def test_bad_options_are_usage_errors(options: tuple[str, str]) -> None:
+    """A fault, rate or latency that makes no sense: exit 2."""
+    assert CliRunner().invoke(app, ["sandbox", "--port", "0", *options]).exit_code == 2
