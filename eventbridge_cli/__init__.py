@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from eventbridge_cli.intake.pipeline import Intake
     from eventbridge_cli.intake.sources import resolve
     from eventbridge_cli.ledger.audit import AuditLogger
-    from eventbridge_cli.schema import EventBatch, EventBridgeEvent, RoutingMetadata
+    from eventbridge_cli.models import EventBatch, EventBridgeEvent, RoutingMetadata
 
 __all__ = [
     "AuditLogger",
@@ -44,14 +44,14 @@ _HOMES = {
     "DeduplicationCache": "intake.dedupe",
     "Duplicate": "flow",
     "Event": "flow",
-    "EventBatch": "schema",
-    "EventBridgeEvent": "schema",
+    "EventBatch": "models",
+    "EventBridgeEvent": "models",
     "EventBridgeIngester": "delivery.ingester",
     "GenesysAuth": "delivery.oauth",
     "Intake": "intake.pipeline",
     "Receipt": "flow",
     "Rejection": "flow",
-    "RoutingMetadata": "schema",
+    "RoutingMetadata": "models",
     "build_client": "delivery.client",
     "resolve": "intake.sources",
 }

@@ -1,15 +1,20 @@
 """The nouns, in the order in which they travel: bytes, record, event, chunk, receipt.
 
-Each says where it came from, so that every message can say `calls.ndjson:17`. All are immutable. RawRecord and Event
-are made for every single record, so they are named tuples, which Python makes in a third of the time.
+Each says where it came from, so that every message can say `calls.ndjson:17`. All are immutable. What is made for
+every single record is a named tuple, which Python makes in a third of the time; neighbouring lines travel together.
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from functools import cached_property, partial
+from hashlib import sha256
+from itertools import count, repeat
+from json.encoder import encode_basestring_ascii
+from operator import itemgetter
+from typing import NamedTuple, Protocol, overload
 
 
 class Stage(StrEnum):
@@ -34,8 +39,7 @@ class Reason(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a record stands: a source, the line and the column, in characters, at which it begins (from 1).
 
     `index` counts from 0 and is set for a record that is an item of an array.
@@ -44,7 +48,7 @@ class Origin:
     source: str
     line: int
     column: int = 1
-    index: int | None = None
+    index: int | None = None  # type: ignore[assignment]  # tuple.index is not missed
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}"
@@ -56,6 +60,22 @@ class RawRecord(NamedTuple):
 
     origin: Origin
     data: bytes
+
+
+class Lines(NamedTuple):
+    """Neighbouring lines of NDJSON as they stand in a file, one record on each, from its `{` to its `}`.
+
+    `first` is the number of the first line. `data` ends without a line break.
+    """
+
+    source: str
+    first: int
+    data: bytes
+
+    def records(self) -> Iterator[RawRecord]:
+        """The lines one by one."""
+        for number, line in enumerate(self.data.split(b"\n"), self.first):
+            yield RawRecord(Origin(self.source, number), line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +118,7 @@ class Event(NamedTuple):
     """A valid event. `body` is what is sent, byte for byte; `raw` is the record as it was read.
 
     `dropped` names the fields that the schema does not have and that `body` therefore leaves out.
-    `key` is the 128-bit deduplication digest, empty until the dedupe stage has set it.
+    `key` is the 128-bit deduplication digest, `content` a checksum of the body; both are empty where nobody wants them.
     """
 
     origin: Origin
@@ -109,41 +129,209 @@ class Event(NamedTuple):
     event_time: str
     dropped: tuple[str, ...] = ()
     key: bytes = b""
+    content: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A copy that is left out. `first` is the place of the first one, or the run that delivered it earlier.
+class Duplicate(NamedTuple):
+    """A copy that is left out.
 
-    `conflict` tells a copy whose content differs from the first apart from a true copy.
+    `first` is the place of the first one, or None where an earlier run delivered it: `run` then names that run.
+    `conflict` tells a copy whose text differs from the first, spacing aside, apart from a true copy.
     """
 
     event: Event
-    first: Origin | str
+    first: Origin | None
+    run: str = ""
     conflict: bool = False
 
+
+Outcome = Event | Rejection | Duplicate
+"""What becomes of a record before it is sent."""
+
+# Made in bulk, named tuples cost a third of what a call for each costs.
+_NEW_ORIGIN: Callable[[tuple[object, ...]], Origin] = partial(tuple.__new__, Origin)
+_NEW_EVENT: Callable[[tuple[object, ...]], Event] = partial(tuple.__new__, Event)
+
+
+class Checked(NamedTuple):
+    """Neighbouring records after the check.
+
+    Most stand in `lines`, valid as they are, with a value for each line in the columns that were asked for; `outcomes`
+    has those, by their index, of which there is more to say. Where `lines` is None, all are there.
+    """
+
+    lines: Lines | None
+    size: int
+    outcomes: dict[int, Outcome]
+    interaction_ids: Sequence[str] = ()
+    event_types: Sequence[str] = ()
+    event_times: Sequence[str] = ()
+    keys: Sequence[bytes] = ()
+    contents: Sequence[int] = ()
+
     @property
-    def of_earlier_run(self) -> bool:
-        """Whether an earlier run delivered the event, rather than this file holding it twice."""
-        return isinstance(self.first, str)
+    def plain(self) -> int:
+        """How many lines are valid as they are."""
+        return self.size - len(self.outcomes)
+
+    def all(self) -> list[Outcome]:
+        """Every record's outcome, in order."""
+        if self.lines is None:
+            return list(self.outcomes.values())
+        source, first, data = self.lines
+        lines = data.split(b"\n")
+        origins = map(_NEW_ORIGIN, zip(repeat(source), count(first), repeat(1), repeat(None), strict=False))
+        columns = (self.interaction_ids, self.event_types, self.event_times)
+        rows = zip(origins, lines, lines, *columns, repeat(()), self.keys, self.contents, strict=False)
+        all_of_them: list[Outcome] = list(map(_NEW_EVENT, rows))
+        for index, outcome in self.outcomes.items():
+            all_of_them[index] = outcome
+        return all_of_them
+
+    def event(self, index: int, line: bytes) -> Event:
+        """The event on a plain line."""
+        assert self.lines is not None  # noqa: S101 - or there are no plain lines
+        origin = Origin(self.lines.source, self.lines.first + index)
+        columns = self.interaction_ids[index], self.event_types[index], self.event_times[index]
+        return Event(origin, line, line, *columns, (), self.keys[index], self.contents[index])
+
+    def in_order(self) -> list[tuple[int, Outcome]]:
+        """The outcomes with their indices, in the order of the records."""
+        return sorted(self.outcomes.items(), key=itemgetter(0))
+
+    def bodies(self, size: int) -> bytes:
+        """What is written of the valid ones among the first `size` records, with a line break behind each."""
+        lines = [] if self.lines is None else self.lines.data.split(b"\n")
+        bodies: list[bytes | None] = [*lines] or [None] * self.size
+        for index, outcome in self.outcomes.items():
+            bodies[index] = outcome.body if isinstance(outcome, Event) else None
+        return b"".join([body + b"\n" for body in bodies[:size] if body is not None])
 
 
 ENVELOPE_OPEN = b'{"events":['
 ENVELOPE_CLOSE = b"]}"
 
 
-@dataclass(frozen=True, slots=True)
+class Events(Sequence[Event]):
+    """Events in a row, held column by column: an `Event` is made only when somebody looks at one.
+
+    They are added until they are wrapped in a chunk, and stay as they are from then on.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.bodies: list[bytes] = []
+        self.keys: list[bytes] = []
+        self._ids: list[str] = []
+        self._types: list[str] = []
+        self._times: list[str] = []
+        self._runs: list[tuple[Origin, int]] = []  # where the first of some lines in a row stands, and how many they are
+        self._raw: dict[int, bytes] = {}
+        self._dropped: dict[int, tuple[str, ...]] = {}
+        for event in events:
+            self.add(event)
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> "Events":
+        """`events` themselves, if they are such already."""
+        return events if isinstance(events, cls) else cls(events)
+
+    def add(self, event: Event) -> None:
+        """Add one event."""
+        if event.raw is not event.body:
+            self._raw[len(self)] = event.raw
+        if event.dropped:
+            self._dropped[len(self)] = event.dropped
+        self._runs.append((event.origin, 1))
+        self.bodies.append(event.body)
+        self.keys.append(event.key)
+        self._ids.append(event.interaction_id)
+        self._types.append(event.event_type)
+        self._times.append(event.event_time)
+
+    def extend(self, checked: Checked, split: list[bytes], part: slice) -> None:
+        """Add a part of the lines of `checked`, all of them plain; `split` are the lines."""
+        lines = checked.lines
+        assert lines is not None  # noqa: S101 - or there are no plain lines
+        self._runs.append((Origin(lines.source, lines.first + part.start), part.stop - part.start))
+        self.bodies += split[part]
+        self.keys += checked.keys[part]
+        self._ids += checked.interaction_ids[part]
+        self._types += checked.event_types[part]
+        self._times += checked.event_times[part]
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many events have lost which field, since the schema does not know it."""
+        return Counter(name for names in self._dropped.values() for name in names)
+
+    @property
+    def places(self) -> list[str]:
+        """Where they stand, in short: neighbours become a range, as in `calls.ndjson:1-100`."""
+        spans: list[tuple[str, bool, int, int]] = []
+        for origin, size in self._runs:
+            indexed = origin.index is not None
+            number = origin.line if origin.index is None else origin.index
+            if spans and spans[-1][:2] == (origin.source, indexed) and number == spans[-1][3] + 1:
+                spans[-1] = (*spans[-1][:3], number + size - 1)
+            else:
+                spans.append((origin.source, indexed, number, number + size - 1))
+        return [_span(*span) for span in spans]
+
+    @cached_property
+    def entries(self) -> str:
+        """How the ledger names them: a JSON array with the place, the interaction and the key of each."""
+        quoted = map(encode_basestring_ascii, map(str, self._origins()))
+        ids = map(encode_basestring_ascii, self._ids)
+        rows = [f'[{place},{id_},"{key.hex()}"]' for place, id_, key in zip(quoted, ids, self.keys, strict=True)]
+        return f"[{','.join(rows)}]"
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
+    def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
+        return self._made[index]
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._made)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._made == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._made)
+
+    @cached_property
+    def _made(self) -> tuple[Event, ...]:
+        columns = (self.bodies, self._ids, self._types, self._times, self.keys)
+        return tuple(
+            Event(origin, self._raw.get(index, body), body, *names, self._dropped.get(index, ()), key)
+            for index, (origin, body, *names, key) in enumerate(zip(self._origins(), *columns, strict=True))
+        )
+
+    def _origins(self) -> Iterator[Origin]:
+        for origin, size in self._runs:
+            yield origin
+            for line in range(origin.line + 1, origin.line + size):
+                yield Origin(origin.source, line)
+
+
 class Chunk:
     """Events that travel in one request, with the bytes that were measured and are sent."""
 
-    events: tuple[Event, ...]
-    body: bytes
+    def __init__(self, events: Sequence[Event], body: bytes) -> None:
+        self.events = Events.of(events)
+        self.body = body
+        self.sha256 = sha256(body).hexdigest()
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> "Chunk":
         """Wrap `events` in the platform's envelope."""
-        body = ENVELOPE_OPEN + b",".join([event.body for event in events]) + ENVELOPE_CLOSE
-        return cls(tuple(events), body)
+        events = Events.of(events)
+        return cls(events, ENVELOPE_OPEN + b",".join(events.bodies) + ENVELOPE_CLOSE)
 
     @property
     def request_id(self) -> str:
@@ -151,7 +339,7 @@ class Chunk:
 
         The same body has the same id over every retry, run and machine.
         """
-        digest = bytearray(blake2b(self.body, digest_size=16).digest())
+        digest = bytearray.fromhex(self.sha256[:32])
         digest[6] = digest[6] & 0x0F | 0x80
         digest[8] = digest[8] & 0x3F | 0x80
         return str(uuid.UUID(bytes=bytes(digest)))
@@ -193,9 +381,9 @@ class Receipt:
 
     chunk: Chunk
     request_id: str
-    delivered: tuple[Event, ...]
+    delivered: Sequence[Event]
     refused: tuple[Refusal, ...]
-    pending: tuple[Event, ...]
+    pending: Sequence[Event]
     attempts: tuple[Attempt, ...]
     cause: str = ""
     warning: str = ""
@@ -255,19 +443,6 @@ class DeliveredKeys(Protocol):
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The keys among `keys` that were delivered, each with the run that did."""
         ...
-
-
-def places(origins: Iterator[Origin]) -> list[str]:
-    """Origins in short: neighbouring lines of a source become a range, as in `calls.ndjson:1-100`."""
-    spans: list[tuple[str, bool, int, int]] = []
-    for origin in origins:
-        indexed = origin.index is not None
-        number = origin.line if origin.index is None else origin.index
-        if spans and spans[-1][:2] == (origin.source, indexed) and number == spans[-1][3] + 1:
-            spans[-1] = (*spans[-1][:3], number)
-        else:
-            spans.append((origin.source, indexed, number, number))
-    return [_span(*span) for span in spans]
 
 
 def _span(source: str, indexed: bool, first: int, last: int) -> str:  # noqa: FBT001

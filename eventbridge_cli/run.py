@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +23,8 @@ from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.pump import Pump
 from eventbridge_cli.errors import ConfigurationError, EbingestError, InterruptedRunError, PendingError
-from eventbridge_cli.flow import Chunk, DeliveredKeys, Duplicate, Fact, Receipt, Rejection
+from eventbridge_cli.flow import Chunk, Duplicate, Fact, Receipt, Rejection
+from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import Meter, Source
@@ -32,6 +33,11 @@ from eventbridge_cli.ledger.delivered import scope_name
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import ErrorBudget, Tally
 from eventbridge_cli.settings import Endpoints, Settings, endpoints
+
+if sys.platform == "win32":
+    uvloop = None
+else:
+    import uvloop
 
 
 def credentials(settings: Settings, where: Endpoints, *, to_ingest: bool) -> Credentials:
@@ -64,6 +70,9 @@ def credentials(settings: Settings, where: Endpoints, *, to_ingest: bool) -> Cre
     )
 
 
+Item = Chunk | Rejection | Duplicate
+
+
 def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -72,12 +81,14 @@ def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:
 class Job:
     """One ingest run, as it was asked for.
 
-    `state` takes the place of the settings' state folder. `watch` shows progress while the run lasts, `observe` is
+    `items` are the intake's, where a process of its own makes them. `state` takes the place of the settings' state
+    folder. `watch` shows progress while the run lasts, `observe` is
     told each fact, `warn` what the user should know although it does not end the run.
     """
 
     settings: Settings
     intake: Intake
+    items: Iterator[Item] | None = None
     state: Path | None = None
     resend: bool = False
     max_errors: ErrorBudget | None = None
@@ -134,10 +145,14 @@ def ingest(job: Job) -> Summary:
         delivered = None if job.resend else ledger.delivered
         try:
             with job.watch(ledger.tally, intake.meter):
-                if intake.strict and _has_rejections(intake):
-                    _account_only(intake, delivered, ledger)
+                withheld = intake.strict and _has_rejections(intake)
+                items = intake.chunks() if job.items is None else job.items
+                if delivered is not None:
+                    items = skip_delivered(items, delivered)
+                if withheld:
+                    _account_only(items, ledger)
                 else:
-                    asyncio.run(_deliver(job, intake.chunks(delivered), ledger, where.ingest_url, who))
+                    _run(_deliver(job, items, ledger, where.ingest_url, who))
         except EbingestError as stopped:
             error = stopped
         return ledger.finish(error, replay_of=job.letters.runs if job.letters else None)
@@ -153,8 +168,13 @@ def _lock_folder(*, otherwise: Path) -> Path:
     return folder if os.access(folder, os.W_OK) else otherwise
 
 
+def _run(delivery: Coroutine[None, None, None]) -> None:
+    with asyncio.Runner(loop_factory=None if uvloop is None else uvloop.new_event_loop) as runner:
+        runner.run(delivery)
+
+
 async def _deliver(
-    job: Job, items: Iterator[Chunk | Rejection | Duplicate], ledger: Ledger, url: str, who: Credentials
+    job: Job, items: Iterator[Item], ledger: Ledger, url: str, who: Credentials
 ) -> None:
     settings = job.settings
     counts = ledger.tally.counts
@@ -195,13 +215,12 @@ async def _deliver(
 
 
 async def _noted(
-    pump: Pump[Chunk | Rejection | Duplicate], ledger: Ledger, job: Job, note: Callable[[Fact], None]
+    pump: Pump[Item], ledger: Ledger, job: Job, note: Callable[[Fact], None]
 ) -> AsyncIterator[Chunk]:
     """The chunks of the intake; whatever else comes with them is noted here."""
     async for item in pump:
         if isinstance(item, Chunk):
-            for event in item.events:
-                ledger.tally.read(event)
+            ledger.tally.came_in(item.events)
             yield item
             continue
         note(item)
@@ -253,13 +272,12 @@ def _has_rejections(intake: Intake) -> bool:
     return any(isinstance(item, Rejection) for item in replace(intake, meter=Meter()).chunks())
 
 
-def _account_only(intake: Intake, delivered: DeliveredKeys | None, ledger: Ledger) -> None:
+def _account_only(items: Iterator[Item], ledger: Ledger) -> None:
     """Account for an input of which `--strict` lets nothing be sent."""
     ledger.tally.withheld = True
-    for item in intake.chunks(delivered):
+    for item in items:
         if isinstance(item, Chunk):
-            for event in item.events:
-                ledger.tally.read(event)
+            ledger.tally.came_in(item.events)
             ledger.tally.pending(len(item.events), "--strict: nothing is sent while a record is bad")
         else:
             ledger.note(item)

@@ -1,7 +1,9 @@
 """Every setting, resolved in one place: flags win over the environment, which wins over `.env`."""
 
 import ipaddress
+import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,6 +67,11 @@ def _genesys(name: str, *platform_cli: str) -> AliasChoices:
     return AliasChoices(f"GENESYS_{name}", *(f"GENESYSCLOUD_{other}" for other in platform_cli))
 
 
+def usable_cores() -> int:
+    """How many cores this process may use; 1 where work can't be shared, since the system does not fork safely."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+
+
 class Settings(BaseSettings):
     """All settings of a run. Frozen; made by `load`."""
 
@@ -121,6 +128,7 @@ class Settings(BaseSettings):
     window: float | None = Field(None, gt=0, description="Seconds of event time for which a key is remembered.")
     window_size: int | None = Field(None, ge=1, description="How many keys are remembered.")
     max_record_bytes: int = Field(1_000_000, ge=100, description="A longer record is rejected.")
+    jobs: int = Field(default_factory=usable_cores, ge=1, le=64, description="Processes that share the work.")
     chunk_events: int = Field(100, ge=1, le=100, description="Events in a request, at most.")
     chunk_bytes: int = Field(500_000, ge=200, le=500_000, description="Bytes in a request, at most.")
     concurrency: int = Field(5, ge=1, le=100, description="Requests in flight at once, at most.")

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "flow": set(),
     "errors": set(),
     "schema": set(),
+    "models": {"schema"},
     "settings": {"errors"},
     "intake": NOUNS | {"schema", "intake"},
     "delivery": NOUNS | {"delivery"},

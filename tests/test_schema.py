@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from support import event, line
 
-from eventbridge_cli.schema import EventBatch, EventBridgeEvent, bulk_validator, parse_event_time, parse_rfc3339
+from eventbridge_cli.models import EventBatch, EventBridgeEvent
+from eventbridge_cli.schema import bulk_validator, parse_event_time, parse_rfc3339, plain_validator
 
 STRICT, LENIENT = bulk_validator(strict=True), bulk_validator(strict=False)
 

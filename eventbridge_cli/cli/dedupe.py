@@ -9,6 +9,7 @@ import typer
 from eventbridge_cli.cli.options import (
     INTAKE,
     Inputs,
+    Jobs,
     Keys,
     MaxRecordBytes,
     OutputFile,
@@ -34,6 +35,7 @@ def dedupe(
     ] = False,
     strict: Strict = False,
     max_record_bytes: MaxRecordBytes = None,
+    jobs: Jobs = None,
     quiet: Quiet = False,
     progress: ShowProgress = Progress.AUTO,
 ) -> None:
@@ -43,26 +45,26 @@ def dedupe(
     out and counted; where its content differs from the first it is a conflict, and counted as such too.
     """
     from eventbridge_cli.cli.screen import Screen
-    from eventbridge_cli.flow import Duplicate, Event
+    from eventbridge_cli.flow import Duplicate, Rejection
     from eventbridge_cli.ledger.tally import Tally
     from eventbridge_cli.settings import load
 
-    settings = load(key=key, window=window, window_size=window_size, max_record_bytes=max_record_bytes)
+    settings = load(key=key, window=window, window_size=window_size, max_record_bytes=max_record_bytes, jobs=jobs)
     intake = intake_of(inputs, settings, strict=strict, own_files=[output])
     screen, tally = Screen(quiet=quiet, progress=progress), Tally()
     with ExitStack() as files:
         out = files.enter_context(written(output or Path("-")))
         assert out is not None  # noqa: S101 - there is a path
         files.enter_context(screen.watch(tally, intake.meter))
-        for item in intake.unique():
-            tally.read(item)
-            if isinstance(item, Event):
-                out.write(item.body + b"\n")
-            elif isinstance(item, Duplicate):
-                if explain:
+        for checked in intake.unique():
+            tally.plain(checked.plain)
+            for _, item in checked.in_order():
+                tally.read(item)
+                if isinstance(item, Duplicate) and explain:
                     screen.duplicate(item)
-            elif not quiet:
-                screen.rejection(item)
+                elif isinstance(item, Rejection) and not quiet:
+                    screen.rejection(item)
+            out.write(checked.bodies(checked.size))
     counts = tally.counts
     unique = counts.read - counts.duplicate - counts.rejected
     screen.counts(

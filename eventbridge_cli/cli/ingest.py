@@ -13,6 +13,7 @@ from eventbridge_cli.cli.options import (
     FILES,
     INTAKE,
     Inputs,
+    Jobs,
     Keys,
     MaxErrors,
     MaxRecordBytes,
@@ -50,6 +51,7 @@ def ingest(
     window: Window = None,
     window_size: WindowSize = None,
     max_record_bytes: MaxRecordBytes = None,
+    jobs: Jobs = None,
     max_errors: MaxErrors = None,
     chunk_events: Annotated[
         int | None,
@@ -226,6 +228,7 @@ def ingest(
         "window": window,
         "window_size": window_size,
         "max_record_bytes": max_record_bytes,
+        "jobs": jobs,
         "chunk_events": chunk_events,
         "chunk_bytes": chunk_bytes,
         "concurrency": concurrency,
@@ -259,11 +262,17 @@ def ingest(
             folder = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="ebingest-")))
             screen.say(f"Sandbox: a stand-in platform at {platform.url}, made for this run.")
             settings = settings.against(platform.url, platform.client_id, platform.client_secret)
+        items = None
+        if intake.shared > 1 and not strict:
+            from eventbridge_cli.intake.apart import apart
+
+            items = around.enter_context(apart(intake))
         from eventbridge_cli.run import Job
 
         job = Job(
             settings=settings,
             intake=intake,
+            items=items,
             state=folder,
             resend=resend,
             max_errors=budget,

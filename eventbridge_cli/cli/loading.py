@@ -34,8 +34,7 @@ def show_plan(intake: "Intake", settings: "Settings", screen: "Screen", output: 
                 chunks += 1
                 events += len(item.events)
                 size += len(item.body)
-                for event in item.events:
-                    tally.read(event)
+                tally.came_in(item.events)
             else:
                 tally.read(item)
     rate = settings.requests_per_second

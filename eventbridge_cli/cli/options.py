@@ -72,6 +72,19 @@ MaxRecordBytes = Annotated[
         rich_help_panel=INTAKE,
     ),
 ]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        max=64,
+        metavar="N",
+        help="Processes that share the work. \\[env: EBINGEST_JOBS]",
+        show_default="the cores it may use",
+        rich_help_panel=INTAKE,
+    ),
+]
 MaxErrors = Annotated[
     str | None,
     typer.Option(

@@ -21,7 +21,7 @@ def intake_of(
     Raises:
         UsageError: an input is not there; or none is named and standard input is a terminal.
     """
-    from eventbridge_cli.intake.dedupe import Key
+    from eventbridge_cli.intake.key import Key
     from eventbridge_cli.intake.pipeline import Intake
     from eventbridge_cli.intake.sources import Meter, resolve, size_of
 
@@ -41,6 +41,7 @@ def intake_of(
         chunk_events=settings.chunk_events,
         chunk_bytes=settings.chunk_bytes,
         meter=Meter(size_of(sources)),
+        jobs=settings.jobs,
     )
 
 
@@ -58,6 +59,11 @@ def written(path: Path | None) -> Iterator[BinaryIO | None]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if path.exists() and not path.is_file():  # a device or a named pipe: there is nothing to put in its place
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()
     aside = path.with_name(f".{path.name}.part")
     try:
         with aside.open("wb") as file:

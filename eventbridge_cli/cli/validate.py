@@ -13,6 +13,7 @@ import typer
 from eventbridge_cli.cli.options import (
     FILES,
     Inputs,
+    Jobs,
     MaxErrors,
     MaxRecordBytes,
     Progress,
@@ -52,6 +53,7 @@ def validate(
     ] = None,
     max_errors: MaxErrors = None,
     max_record_bytes: MaxRecordBytes = None,
+    jobs: Jobs = None,
     quiet: Quiet = False,
     progress: ShowProgress = Progress.AUTO,
 ) -> None:
@@ -62,11 +64,11 @@ def validate(
     """
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.errors import TooManyErrorsError
-    from eventbridge_cli.flow import Event
+    from eventbridge_cli.flow import Rejection
     from eventbridge_cli.ledger.tally import ErrorBudget, Tally
     from eventbridge_cli.settings import load
 
-    settings = load(max_record_bytes=max_record_bytes)
+    settings = load(max_record_bytes=max_record_bytes, jobs=jobs)
     intake = intake_of(inputs, settings, strict=strict, own_files=[valid_out, invalid_out])
     budget = ErrorBudget.parse(max_errors) if max_errors else None
     screen, tally = Screen(quiet=quiet, progress=progress), Tally()
@@ -81,18 +83,26 @@ def validate(
         invalid = files.enter_context(written(invalid_out))
         files.enter_context(screen.watch(tally, intake.meter))
         try:
-            for item in intake.events():
-                tally.read(item)
-                if isinstance(item, Event):
+            for checked in intake.checked():
+                done = 0
+                try:
+                    for index, item in checked.in_order():
+                        tally.plain(index - done)
+                        tally.read(item)
+                        done = index + 1
+                        if not isinstance(item, Rejection):
+                            continue
+                        if not quiet or output is not Output.TEXT:
+                            report(item)
+                        if invalid is not None and item.data is not None:
+                            invalid.write(item.data + b"\n")
+                        if budget:
+                            budget.check(tally.counts.rejected, tally.counts.read)
+                    tally.plain(checked.size - done)
+                    done = checked.size
+                finally:
                     if valid is not None:
-                        valid.write(item.body + b"\n")
-                    continue
-                if not quiet or output is not Output.TEXT:
-                    report(item)
-                if invalid is not None and item.data is not None:
-                    invalid.write(item.data + b"\n")
-                if budget:
-                    budget.check(tally.counts.rejected, tally.counts.read)
+                        valid.write(checked.bodies(done))
             if budget:
                 budget.check(tally.counts.rejected, tally.counts.read, at_end=True)
         except TooManyErrorsError as error:

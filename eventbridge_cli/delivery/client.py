@@ -2,9 +2,11 @@
 
 import ssl
 from importlib.metadata import version
+from urllib.request import getproxies
 
 import httpx
 
+from eventbridge_cli.delivery.transport import Transport
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
 
@@ -17,11 +19,15 @@ _CONNECT_SECONDS = 10.0
 def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     """One pooled client. Redirects are not followed; the proxy and CA variables of the environment hold.
 
+    Where a proxy is named, httpx's own transport is used, which knows how to speak to one.
+
     Args:
         concurrency: connections, at most.
         timeout: seconds to wait for each part of an answer.
     """
+    transport = None if getproxies() else Transport(httpx.create_ssl_context(), most=MAX_ANSWER_BYTES)
     return httpx.AsyncClient(
+        transport=transport,
         headers={"User-Agent": f"ebingest/{version('ebingest')}"},
         timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
         limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import httpx
@@ -250,9 +250,12 @@ class EventBridgeIngester:
         events = part.chunk.events
         again = [events[index] for index in accepted.again]
         left_out = set(accepted.again) | set(accepted.refused)
+        delivered: Sequence[Event] = events
+        if left_out:
+            delivered = tuple(event for index, event in enumerate(events) if index not in left_out)
         self._settled(
             part,
-            delivered=tuple(event for index, event in enumerate(events) if index not in left_out),
+            delivered=delivered,
             refused=_refusals(events, accepted.refused, attempt),
             warning=accepted.warning,
         )
@@ -351,9 +354,9 @@ class EventBridgeIngester:
         self,
         part: _Part,
         *,
-        delivered: tuple[Event, ...] = (),
+        delivered: Sequence[Event] = (),
         refused: tuple[Refusal, ...] = (),
-        pending: tuple[Event, ...] = (),
+        pending: Sequence[Event] = (),
         cause: str = "",
         warning: str = "",
     ) -> None:
@@ -378,7 +381,7 @@ class EventBridgeIngester:
             self.stop(error)
 
 
-def _refusals(events: tuple[Event, ...], refused: Mapping[int, str], attempt: Attempt) -> tuple[Refusal, ...]:
+def _refusals(events: Sequence[Event], refused: Mapping[int, str], attempt: Attempt) -> tuple[Refusal, ...]:
     return tuple(Refusal(events[index], refused[index], attempt.status or 0) for index in sorted(refused))
 
 

@@ -26,7 +26,7 @@ class Pump(Generic[T]):
         self._ends_batch = ends_batch
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Queue[list[T] | BaseException | None] = asyncio.Queue()
-        self._wanted = threading.Semaphore(1)
+        self._wanted = threading.Semaphore(8)
         self._stopped = False
         threading.Thread(target=self._pull, name="intake", daemon=True).start()
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from eventbridge_cli.flow import (
     ENVELOPE_CLOSE,
     ENVELOPE_OPEN,
+    Checked,
     Chunk,
     Duplicate,
     Event,
+    Events,
     Problem,
     Reason,
     Rejection,
@@ -20,7 +22,7 @@ ENVELOPE_BYTES = len(ENVELOPE_OPEN) + len(ENVELOPE_CLOSE)
 
 
 def chunk(
-    items: Iterator[Event | Rejection | Duplicate],
+    batches: Iterator[Checked],
     *,
     max_events: int = MAX_EVENTS,
     max_bytes: int = MAX_BYTES,
@@ -29,32 +31,74 @@ def chunk(
 
     Rejections and duplicates pass through. An event that alone is too large becomes a rejection.
     """
-    events: list[Event] = []
-    size = ENVELOPE_BYTES
-    for item in items:
-        if not isinstance(item, Event):
-            yield item
-            continue
-        alone = ENVELOPE_BYTES + len(item.body)
-        if alone > max_bytes:
-            yield _too_large(item, alone, max_bytes)
-            continue
-        comma = 1 if events else 0
-        if len(events) == max_events or size + comma + len(item.body) > max_bytes:
-            yield Chunk.of(events)
-            events, size, comma = [], ENVELOPE_BYTES, 0
-        events.append(item)
-        size += comma + len(item.body)
-    if events:
-        yield Chunk.of(events)
+    chunker = _Chunker(max_events, max_bytes)
+    for checked in batches:
+        split = checked.lines.data.split(b"\n") if checked.lines is not None else []
+        start = 0
+        for index, outcome in checked.in_order():
+            yield from chunker.lines(checked, split, start, index)
+            start = index + 1
+            if isinstance(outcome, Event):
+                yield from chunker.event(outcome)
+            else:
+                yield outcome
+        if split:
+            yield from chunker.lines(checked, split, start, checked.size)
+    yield from chunker.rest()
 
 
-def _too_large(event: Event, size: int, max_bytes: int) -> Rejection:
-    problem = Problem(
-        "event",
-        "",
-        f"an event that makes a request of {size:,} bytes",
-        f"at most {max_bytes:,}",
-        "shorten it, or raise --chunk-bytes if the platform takes more",
-    )
-    return Rejection(event.origin, Stage.CHUNK, Reason.OVERSIZED, (problem,), event.raw)
+class _Chunker:
+    """The chunk that is being filled."""
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._events = Events()
+        self._size = ENVELOPE_BYTES
+
+    def lines(self, checked: Checked, split: list[bytes], start: int, end: int) -> Iterator[Chunk | Rejection]:
+        """Take plain lines in."""
+        while start < end:
+            stop, most = start, min(end, start + self._max_events - len(self._events))
+            size = self._size + (1 if self._events else 0)
+            while stop < most and size + len(split[stop]) <= self._max_bytes:
+                size += len(split[stop]) + 1
+                stop += 1
+            if stop > start:
+                self._events.extend(checked, split, slice(start, stop))
+                self._size = size - 1
+                start = stop
+            elif ENVELOPE_BYTES + len(split[start]) > self._max_bytes:
+                yield self._too_large(checked.event(start, split[start]))
+                start += 1
+            else:
+                yield from self.rest()
+
+    def event(self, event: Event) -> Iterator[Chunk | Rejection]:
+        """Take one event in."""
+        if ENVELOPE_BYTES + len(event.body) > self._max_bytes:
+            yield self._too_large(event)
+            return
+        size = self._size + (1 if self._events else 0) + len(event.body)
+        if len(self._events) == self._max_events or size > self._max_bytes:
+            yield from self.rest()
+            size = ENVELOPE_BYTES + len(event.body)
+        self._events.add(event)
+        self._size = size
+
+    def rest(self) -> Iterator[Chunk]:
+        """The chunk as it is, if there is anything in it; the next one begins empty."""
+        if self._events:
+            chunk = Chunk.of(self._events)
+            self._events, self._size = Events(), ENVELOPE_BYTES
+            yield chunk
+
+    def _too_large(self, event: Event) -> Rejection:
+        problem = Problem(
+            "event",
+            "",
+            f"an event that makes a request of {ENVELOPE_BYTES + len(event.body):,} bytes",
+            f"at most {self._max_bytes:,}",
+            "shorten it, or raise --chunk-bytes if the platform takes more",
+        )
+        return Rejection(event.origin, Stage.CHUNK, Reason.OVERSIZED, (problem,), event.raw)

@@ -8,8 +8,10 @@ record keeps its own bytes. One that has no end is cut off where the next one vi
 import re
 from collections.abc import Callable, Generator, Iterator
 
-from eventbridge_cli.flow import Origin, Problem, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.flow import Lines, Origin, Problem, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.window import SPACE, Held, Window, match_end
+
+MAX_RECORD_BYTES = 1_000_000
 
 Record = RawRecord | Rejection
 
@@ -23,6 +25,9 @@ _ENVELOPE_SO_FAR = re.compile(
 )
 # Two values on a line, as in `}{`. Within a string it is a false alarm, which costs no more than a closer look.
 _GLUED = re.compile(rb"\}[ \t]*+[\[{]")
+# How far the fast way looks ahead, in bytes: little behind a line that had to be looked at, more with each success.
+_FIRST_STRIDE = 4096
+_STRIDE_GROWTH = 8
 _REST_IS_CLEAN = re.compile(rb"[ \t\r]*+(?:[\n\[{]|$)")
 # All up to the next bracket or line break, whole strings included; and the rest of a string.
 _OUTSIDE = re.compile(rb'(?:[^"{}\[\]\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
@@ -75,16 +80,19 @@ class Cutter(Window):
         name: what the source is called in origins.
         read_block: reads at most so many bytes; an empty answer is the end.
         limit: the size in bytes over which a record is not held but rejected.
+        line: the number of its first line, if the source is but a part of NDJSON.
     """
 
-    def __init__(self, name: str, read_block: Callable[[int], bytes], limit: int) -> None:
+    def __init__(self, name: str, read_block: Callable[[int], bytes], limit: int, *, line: int | None = None) -> None:
         super().__init__(read_block)
         self._name = name
         self._limit = limit
-        self._lines_seen = False  # a record stood on a line of its own: taken for NDJSON from then on
+        self._stride = _FIRST_STRIDE  # how far the fast way looks ahead, in bytes
+        self._lines_seen = line is not None  # a record stood on a line of its own: taken for NDJSON from then on
+        self._line = line or 1
         self._closed = True  # whether the last value had its end
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[Lines | Record]:
         """All records of the source. Lazy: reads no more than it needs for the next one."""
         while len(self._buffer) < _UTF16_SAMPLE and b"\n" not in self._buffer and self._fill():
             pass
@@ -103,31 +111,41 @@ class Cutter(Window):
 
     # Layouts
 
-    def _plain_lines(self) -> Iterator[Record]:
-        """The fast way through NDJSON: all whole lines in the buffer, up to one that wants a closer look."""
-        start, end = self._position, self._buffer.rfind(b"\n", self._position)
-        self._careful_until = max(end, start) + 1
-        region = self._buffer[start : max(end, start)]
-        lines = region.split(b"\n")
-        if (
-            not region
-            or b'"events"' in region
-            or _GLUED.search(region)
-            or (len(region) > self._limit and max(map(len, lines)) > self._limit)
-        ):
-            return
-        name, number, column = self._name, self._line, self._characters()
-        taken = 0
-        for line in lines:
-            if line.startswith(b"{") and line.endswith((b"}", b"}\r")):
+    def _plain_lines(self) -> Iterator[Lines]:
+        """The fast way through NDJSON: as many whole lines as are records beyond doubt.
+
+        Where it takes none, the lines up to `_careful_until` want a closer look, one by one.
+        """
+        start = self._position
+        while self._column() == 1:
+            end = self._buffer.rfind(b"\n", start, start + self._stride)
+            if end < 0:
+                end = self._buffer.find(b"\n", start)
+            if end < 0 and len(self._buffer) - start <= self._limit and self._fill():
+                return
+            region = self._buffer[start : max(end, start)]
+            if b"\r" in region:
+                region = region.replace(b"\r\n", b"\n").removesuffix(b"\r")
+            if self._are_records(region):
+                self._stride *= _STRIDE_GROWTH
                 self._lines_seen = True
-                yield RawRecord(Origin(name, number, column), line if line[-1] != _RETURN else line[:-1])
-            elif line not in {b"", b"\r"}:
-                break
-            number += 1
-            column = 1
-            taken += len(line) + 1
-        self._advance(start + taken)
+                yield Lines(self._name, self._line, region)
+                self._advance(end + 1)
+                return
+            self._careful_until = max(end, start) + 1
+            if self._stride <= _FIRST_STRIDE:
+                return
+            self._stride = _FIRST_STRIDE
+        self._careful_until = start + 1
+
+    def _are_records(self, region: bytes) -> bool:
+        """Whether every line of it is a record, from the first byte to the last; `cut_line` looks at the odd ones."""
+        return (
+            region.startswith(b"{")
+            and region.endswith(b"}")
+            and region.count(b"}\n{") == region.count(b"\n")
+            and (len(region) <= self._limit or max(map(len, region.split(b"\n"))) <= self._limit)
+        )
 
     def _next_value(self) -> Iterator[Record]:
         first = self._buffer[self._position]
@@ -366,6 +384,15 @@ class Cutter(Window):
             "utf16", "", "a file in UTF-16", "UTF-8", "convert it, for example with iconv -f UTF-16 -t UTF-8"
         )
         return Rejection(self._here(), Stage.READ, Reason.INVALID_ENCODING, (problem,), None)
+
+
+def cut_line(record: RawRecord, limit: int) -> list[Record]:
+    """What stands on a line that begins with `{` and ends with `}`, and is no event: several values, it may be."""
+    if not _GLUED.search(record.data) and not _ENVELOPE.match(record.data):
+        return [record]
+    blocks = [b"", record.data]
+    cutter = Cutter(record.origin.source, lambda _: blocks.pop() if blocks else b"", limit, line=record.origin.line)
+    return [item for item in cutter.records() if not isinstance(item, Lines)]
 
 
 def unreadable(origin: Origin, error: Exception, data: bytes | None) -> Rejection:

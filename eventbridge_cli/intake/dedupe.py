@@ -1,121 +1,33 @@
-"""Tell copies from events: within the run by a 128-bit digest of the key, and against what was delivered before."""
+"""Tell copies from events: within the run by the digest of the key, and against what was delivered before."""
 
 import heapq
-import json
+from bisect import bisect
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import NamedTuple
 
-from pydantic_core import from_json
+from eventbridge_cli.flow import Checked, Chunk, DeliveredKeys, Duplicate, Event, Lines, Origin, Outcome, Rejection
+from eventbridge_cli.intake.key import checksums
+from eventbridge_cli.schema import parse_event_time
 
-from eventbridge_cli.errors import UsageError
-from eventbridge_cli.flow import (
-    Chunk,
-    DeliveredKeys,
-    Duplicate,
-    Event,
-    Origin,
-    Problem,
-    Reason,
-    Rejection,
-    Stage,
-)
-from eventbridge_cli.schema import EventBridgeEvent, RoutingMetadata, parse_event_time
-
-DEFAULT_KEY = ("interactionId", "eventType", "eventTime")
-_FREE_FORM = "attributes"
 _MOST_STALE = 64  # entries of forgotten keys that are not worth tidying up
+_CONTENT_BITS = 32
+_CONTENT = (1 << _CONTENT_BITS) - 1
 
 
-class Key:
-    """What makes two events copies of each other: the values at some field paths.
-
-    Args:
-        paths: field paths with dots, as in `attributes.call.id`.
-
-    Raises:
-        UsageError: a path that no event can have.
-    """
-
-    def __init__(self, paths: Sequence[str] = DEFAULT_KEY) -> None:
-        for path in paths:
-            _check_path(path)
-        self.paths = tuple(paths)
-        self._split = [path.split(".") for path in paths]
-        self._is_default = self.paths == DEFAULT_KEY
-        # Keys made of other fields must never meet in the store of delivered keys.
-        self._salt = blake2b(",".join(paths).encode(), digest_size=16).digest()
-
-    def digest(self, event: Event) -> bytes:
-        """The 16-byte digest of the event's key.
-
-        Raises:
-            KeyError: the event lacks the path that the error names.
-        """
-        if self._is_default:
-            parts = [event.interaction_id, event.event_type, event.event_time]
-        else:
-            value = from_json(event.body)
-            parts = [_text_at(value, path) for path in self._split]
-        text = "".join([f"{len(part)}:{part}" for part in parts])
-        return blake2b(text.encode(), digest_size=16, person=self._salt).digest()
-
-
-def _check_path(path: str) -> None:
-    first, _, rest = path.partition(".")
-    known = set(EventBridgeEvent.model_fields)
-    below = set(RoutingMetadata.model_fields)
-    if first not in known or (first == "routingMetadata" and rest and rest not in below):
-        raise UsageError(
-            f"--key: events have no field {path}.",
-            f"The fields are {', '.join(EventBridgeEvent.model_fields)}; "
-            f"routingMetadata has {', '.join(RoutingMetadata.model_fields)}; "
-            "below attributes any path goes, as in attributes.call.id.",
-        )
-    if path.endswith(".") or (rest and first not in {_FREE_FORM, "routingMetadata"}):
-        raise UsageError(f"--key: {first} has nothing below it that {path} could mean.", f"Use {first}.")
-
-
-def _text_at(value: object, path: list[str]) -> str:
-    for part in path:
-        if not isinstance(value, dict) or part not in value:
-            raise KeyError(".".join(path))
-        value = value[part]
-    return "s" + value if isinstance(value, str) else "j" + _canonical(value)
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def content_digest(body: bytes) -> int:
-    """A number that is the same for the same content, however it is spaced or its fields are ordered."""
-    return _fingerprint(from_json(body))
-
-
-def _fingerprint(value: object) -> int:
-    """A hash that does not depend on the order of an object's members, and tells 1, 1.0 and true apart."""
-    if isinstance(value, dict):
-        members = [(name, each if type(each) is str else _fingerprint(each)) for name, each in value.items()]
-        return hash(frozenset(members))
-    if isinstance(value, list):
-        return hash(tuple([_fingerprint(each) for each in value]))
-    return hash((type(value), repr(value)))  # not of the number itself: Python has hash(-1) == hash(-2)
-
-
-@dataclass(frozen=True, slots=True)
-class _First:
-    """The first event with a key: where it stood, what it held, and which in the row of firsts it was."""
+class _First(NamedTuple):
+    """The first event with a key, where it is no line of its own: its place and the checksum of its content."""
 
     origin: Origin
     content: int
-    seconds: float
-    number: int
 
 
 class DeduplicationCache:
     """The keys of this run. Exact and unbounded by default; `window` and `size` bound it.
+
+    A key costs about 125 bytes: its digest as an integer, and a second integer for the place and the checksum of the
+    first event that had it.
 
     Args:
         window: forget a key once the newest event time is more than so many seconds past its own.
@@ -125,91 +37,106 @@ class DeduplicationCache:
     def __init__(self, *, window: float | None = None, size: int | None = None) -> None:
         self._window = window
         self._size = size
-        self._firsts: dict[bytes, _First] = {}
-        # What to forget next, by age and by event time. An entry whose number is no longer its key's is stale.
-        self._by_age: deque[tuple[int, bytes]] = deque()
-        self._by_time: list[tuple[float, int, bytes]] = []
+        self._firsts: dict[int, int | _First] = {}
+        self._sources: list[tuple[int, str]] = []  # the lines of all sources counted on: where each source begins
+        self._lines = 0
+        self._times: dict[int, float] = {}
+        # What to forget next, by age and by event time. An entry whose first is no longer its key's is stale.
+        self._by_age: deque[tuple[int, _First]] = deque()
+        self._by_time: list[tuple[float, int, _First]] = []
         self._newest = float("-inf")
-        self._number = 0
 
     def __len__(self) -> int:
         return len(self._firsts)
 
-    def first(self, key: bytes, event: Event, content: int) -> _First | None:
-        """The first event with this key, if it is remembered; otherwise `event` becomes it."""
+    def sift(self, checked: Checked) -> Checked:
+        """Remember the events and turn copies into duplicates."""
+        if checked.lines is None or self._window is not None or self._size is not None:
+            outcomes = {index: self._outcome(item) for index, item in enumerate(checked.all())}
+            return Checked(None, len(outcomes), outcomes)
+        return self._sift_lines(checked, checked.lines)
+
+    def _sift_lines(self, checked: Checked, lines: Lines) -> Checked:
+        outcomes = checked.outcomes
+        copies: dict[int, int | _First] = {}
+        remember, number_of = self._firsts.setdefault, int.from_bytes
+        place = self._base(lines) + lines.first << _CONTENT_BITS
+        for index, (key, content) in enumerate(zip(checked.keys, checked.contents, strict=True)):
+            if index not in outcomes:
+                mine = place + content
+                first = remember(number_of(key, "big"), mine)
+                if first is not mine:
+                    copies[index] = first
+            elif isinstance(outcome := outcomes[index], Event):
+                outcomes[index] = self._outcome(outcome)
+            place += 1 << _CONTENT_BITS
+        if copies:
+            split = lines.data.split(b"\n")
+            for index, first in copies.items():
+                outcomes[index] = self._duplicate(checked.event(index, split[index]), first)
+        return checked
+
+    def _base(self, lines: Lines) -> int:
+        """The number of the source's line 0, counted on over all sources."""
+        if not self._sources or self._sources[-1][1] != lines.source:
+            self._sources.append((self._lines, lines.source))
+        base = self._sources[-1][0]
+        self._lines = max(self._lines, base + lines.first + lines.data.count(b"\n") + 1)
+        return base
+
+    def _duplicate(self, event: Event, first: int | _First) -> Duplicate:
+        if isinstance(first, int):
+            number, content = first >> _CONTENT_BITS, first & _CONTENT
+            base, source = self._sources[bisect(self._sources, number, key=itemgetter(0)) - 1]
+            first = _First(Origin(source, number - base), content)
+        same = first.content == event.content or first.content in checksums(event.body)
+        return Duplicate(event, first.origin, conflict=not same)
+
+    def _outcome(self, item: Outcome) -> Outcome:
+        if not isinstance(item, Event):
+            return item
+        key, mine = int.from_bytes(item.key, "big"), _First(item.origin, item.content)
         seconds = 0.0
         if self._window is not None:
-            seconds = parse_event_time(event.event_time).timestamp()
+            seconds = parse_event_time(item.event_time).timestamp()
             self._forget_before(seconds, self._window)
         first = self._firsts.get(key)
-        if first is not None and (self._window is None or abs(seconds - first.seconds) <= self._window):
-            return first
+        if first is not None and (self._window is None or abs(seconds - self._times[key]) <= self._window):
+            return self._duplicate(item, first)
         self._firsts.pop(key, None)
         if self._size is not None:
             self._make_room(self._size)
-        self._number += 1
-        self._firsts[key] = _First(event.origin, content, seconds, self._number)
-        if self._size is not None:
-            self._by_age.append((self._number, key))
+            self._by_age.append((key, mine))
         if self._window is not None:
-            heapq.heappush(self._by_time, (seconds, self._number, key))
+            self._times[key] = seconds
+            heapq.heappush(self._by_time, (seconds, key, mine))
+        self._firsts[key] = mine
         self._tidy()
-        return None
+        return item
 
     def _forget_before(self, seconds: float, window: float) -> None:
         self._newest = max(self._newest, seconds)
         while self._by_time and self._by_time[0][0] < self._newest - window:
-            _, number, key = heapq.heappop(self._by_time)
-            self._forget(number, key)
+            _, key, first = heapq.heappop(self._by_time)
+            self._forget(key, first)
 
     def _make_room(self, size: int) -> None:
         while len(self._firsts) >= size:
             self._forget(*self._by_age.popleft())
 
-    def _forget(self, number: int, key: bytes) -> None:
-        if self._is_current(number, key):
+    def _forget(self, key: int, first: _First) -> None:
+        if self._firsts.get(key) is first:
             del self._firsts[key]
-
-    def _is_current(self, number: int, key: bytes) -> bool:
-        first = self._firsts.get(key)
-        return first is not None and first.number == number
+            self._times.pop(key, None)
 
     def _tidy(self) -> None:
         """Drop stale entries once they are the greater part, so that what is forgotten holds no memory."""
         most = 2 * len(self._firsts) + _MOST_STALE
         if len(self._by_age) > most:
-            self._by_age = deque(entry for entry in self._by_age if self._is_current(*entry))
+            self._by_age = deque(entry for entry in self._by_age if self._firsts.get(entry[0]) is entry[1])
         if len(self._by_time) > most:
-            self._by_time = [entry for entry in self._by_time if self._is_current(*entry[1:])]
+            self._by_time = [entry for entry in self._by_time if self._firsts.get(entry[1]) is entry[2]]
             heapq.heapify(self._by_time)
-
-
-def dedupe(
-    items: Iterator[Event | Rejection], key: Key, cache: DeduplicationCache
-) -> Iterator[Event | Rejection | Duplicate]:
-    """Give each event its key and turn copies into duplicates. An event without the key becomes a rejection."""
-    for item in items:
-        if isinstance(item, Rejection):
-            yield item
-            continue
-        try:
-            digest = key.digest(item)
-        except KeyError as missing:
-            yield _without_key(item, str(missing.args[0]))
-            continue
-        event = item._replace(key=digest)
-        content = content_digest(event.body)
-        first = cache.first(digest, event, content)
-        if first is None:
-            yield event
-        else:
-            yield Duplicate(event, first.origin, conflict=first.content != content)
-
-
-def _without_key(event: Event, path: str) -> Rejection:
-    remedy = "add the field, or choose another --key"
-    problem = Problem("missing_key", path, "nothing", "a value: it is part of --key", remedy)
-    return Rejection(event.origin, Stage.DEDUPE, Reason.MISSING_KEY, (problem,), event.raw)
 
 
 def skip_delivered(
@@ -225,6 +152,6 @@ def skip_delivered(
         if not isinstance(item, Chunk) or not runs:
             yield item
             continue
-        yield from (Duplicate(event, runs[event.key]) for event in item.events if event.key in runs)
+        yield from (Duplicate(event, None, runs[event.key]) for event in item.events if event.key in runs)
         if rest := [event for event in item.events if event.key not in runs]:
             yield Chunk.of(rest)

@@ -4,12 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from eventbridge_cli.flow import Chunk, DeliveredKeys, Duplicate, Event, RawRecord, Rejection
+from eventbridge_cli.flow import Checked, Chunk, Duplicate, Lines, RawRecord, Rejection
 from eventbridge_cli.intake.chunk import MAX_BYTES, MAX_EVENTS, chunk
-from eventbridge_cli.intake.dedupe import DeduplicationCache, Key, dedupe, skip_delivered
-from eventbridge_cli.intake.read import MAX_RECORD_BYTES, read
+from eventbridge_cli.intake.dedupe import DeduplicationCache
+from eventbridge_cli.intake.key import Key
+from eventbridge_cli.intake.cut import MAX_RECORD_BYTES
+from eventbridge_cli.intake.read import read
 from eventbridge_cli.intake.sources import Meter, Source
-from eventbridge_cli.intake.validate import validate
+from eventbridge_cli.intake.validate import Validator
+
+_MOST_RECORDS = 200  # that are checked together where they are no lines of NDJSON
+_LEAST_TO_SHARE = 4_000_000  # bytes of input for which further processes pay
 
 
 class Reader(Protocol):
@@ -17,7 +22,7 @@ class Reader(Protocol):
 
     def __call__(
         self, sources: Sequence[Source], *, meter: Meter, max_record_bytes: int
-    ) -> Iterator[RawRecord | Rejection]:
+    ) -> Iterator[Lines | RawRecord | Rejection]:
         """Read all records, lazily."""
         ...
 
@@ -36,17 +41,42 @@ class Intake:
     chunk_events: int = MAX_EVENTS
     chunk_bytes: int = MAX_BYTES
     meter: Meter = field(default_factory=Meter)
+    jobs: int = 1
 
-    def events(self) -> Iterator[Event | Rejection]:
-        """Valid events and rejections, in the order in which they were read."""
-        records = self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes)
-        return validate(records, strict=self.strict)
+    @property
+    def shared(self) -> int:
+        """How many processes the work is shared by: `jobs`, unless there is too little of it."""
+        return self.jobs if self.meter.total is None or self.meter.total >= _LEAST_TO_SHARE else 1
 
-    def unique(self) -> Iterator[Event | Rejection | Duplicate]:
-        """As `events`, with keys, and copies told apart."""
-        return dedupe(self.events(), self.key, DeduplicationCache(window=self.window, size=self.window_size))
+    def checked(self, *, keyed: bool = False) -> Iterator[Checked]:
+        """Valid events and rejections, in the order in which they were read; with their keys, if `keyed`."""
+        validator = Validator(strict=self.strict, key=self.key if keyed else None, limit=self.max_record_bytes)
+        batches = self._batches()
+        if self.shared == 1:
+            return map(validator.check, batches)
+        from eventbridge_cli.intake.share import share  # noqa: PLC0415 - processes are slow to import
 
-    def chunks(self, delivered: DeliveredKeys | None = None) -> Iterator[Chunk | Rejection | Duplicate]:
-        """What is to be sent, in chunks; `delivered` tells what needs no sending."""
-        items = chunk(self.unique(), max_events=self.chunk_events, max_bytes=self.chunk_bytes)
-        return items if delivered is None else skip_delivered(items, delivered)
+        return share(validator.check, batches, self.shared)
+
+    def unique(self) -> Iterator[Checked]:
+        """As `checked`, with keys, and copies told apart."""
+        return map(DeduplicationCache(window=self.window, size=self.window_size).sift, self.checked(keyed=True))
+
+    def chunks(self) -> Iterator[Chunk | Rejection | Duplicate]:
+        """What is to be sent, in chunks."""
+        return chunk(self.unique(), max_events=self.chunk_events, max_bytes=self.chunk_bytes)
+
+    def _batches(self) -> Iterator[Lines | list[RawRecord | Rejection]]:
+        """What is read, in portions that are worth handing on; from a stream nothing is held back."""
+        most = 1 if self.meter.total is None else _MOST_RECORDS
+        records: list[RawRecord | Rejection] = []
+        for item in self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes):
+            if not isinstance(item, Lines):
+                records.append(item)
+            if records and (isinstance(item, Lines) or len(records) >= most):
+                yield records
+                records = []
+            if isinstance(item, Lines):
+                yield item
+        if records:
+            yield records

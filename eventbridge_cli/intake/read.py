@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from eventbridge_cli.flow import Origin, RawRecord, Rejection
-from eventbridge_cli.intake.cut import Cutter, unreadable
+from eventbridge_cli.flow import Lines, Origin, RawRecord, Rejection
+from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, unreadable
 from eventbridge_cli.intake.sources import DAMAGED, Meter, Source, open_source
-
-MAX_RECORD_BYTES = 1_000_000
-
 
 def read(
     sources: Sequence[Source], *, meter: Meter, max_record_bytes: int = MAX_RECORD_BYTES
-) -> Iterator[RawRecord | Rejection]:
-    """Read all records of all sources, in order and lazily.
+) -> Iterator[Lines | RawRecord | Rejection]:
+    """Read all records of all sources, in order and lazily; plain lines of NDJSON come many at a time.
 
     Args:
         sources: where to read.
@@ -25,3 +22,12 @@ def read(
                 yield from Cutter(source.name, read_block, max_record_bytes).records()
         except DAMAGED as error:
             yield unreadable(Origin(source.name, 1), error, None)
+
+
+def one_by_one(batches: Iterator[Lines | RawRecord | Rejection]) -> Iterator[RawRecord | Rejection]:
+    """The same records, each for itself."""
+    for batch in batches:
+        if isinstance(batch, Lines):
+            yield from batch.records()
+        else:
+            yield batch

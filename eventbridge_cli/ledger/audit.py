@@ -1,7 +1,7 @@
 """The audit file: JSON lines, one fact a line, each with the hash of the line before it. Never a body or a secret."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,6 +12,7 @@ from eventbridge_cli.flow import (
     Attempt,
     Duplicate,
     Event,
+    Events,
     Fact,
     Origin,
     Receipt,
@@ -20,7 +21,6 @@ from eventbridge_cli.flow import (
     Split,
     Submitted,
     TokenIssued,
-    places,
 )
 from eventbridge_cli.ledger.appending import AppendedLines
 
@@ -50,15 +50,18 @@ class AuditLogger:
         self._now = now
         self._previous = CHAIN_START if lines.last is None else line_hash(lines.last)
 
-    def write(self, event: str, **facts: object) -> None:
-        """Append one line.
+    def write(self, event: str, records: Events | None = None, /, **facts: object) -> None:
+        """Append one line; `records` are those that it speaks of.
 
         Raises:
             StorageError: the file can't be written.
         """
         time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        document = {"time": time, "run": self._run, "event": event, **facts, "previous": self._previous}
-        line = json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode()
+        document = {"time": time, "run": self._run, "event": event, **facts}
+        text = json.dumps(document, separators=(",", ":"))[:-1]
+        if records is not None:
+            text += f',"events":{len(records)},"records":{records.entries}'
+        line = f'{text},"previous":"{self._previous}"}}'.encode()
         self._lines.append(line)
         self._previous = line_hash(line)
 
@@ -97,9 +100,8 @@ class AuditLogger:
         )
 
     def _duplicate(self, duplicate: Duplicate) -> None:
-        first = {"delivered_by_run": duplicate.first} if isinstance(duplicate.first, str) else {}
-        if isinstance(duplicate.first, Origin):
-            first = {"first": str(duplicate.first)}
+        earlier = {"delivered_by_run": duplicate.run}
+        first = earlier if duplicate.first is None else {"first": str(duplicate.first)}
         self.write(
             "DUPLICATE_DROPPED",
             **_place(duplicate.event.origin),
@@ -116,8 +118,8 @@ class AuditLogger:
             request_id=submitted.request_id,
             events=len(chunk.events),
             bytes=len(chunk.body),
-            sha256=sha256(chunk.body).hexdigest(),
-            places=places(event.origin for event in chunk.events),
+            sha256=chunk.sha256,
+            places=chunk.events.places,
         )
 
     def _receipt(self, receipt: Receipt) -> None:
@@ -131,30 +133,24 @@ class AuditLogger:
         if receipt.delivered:
             latency = round(last.seconds, 6) if last else None
             warning = {"warning": receipt.warning} if receipt.warning else {}
-            self.write("INGESTION_SUCCEEDED", **about, seconds=latency, **warning, **_records(receipt.delivered))
+            self.write("INGESTION_SUCCEEDED", Events.of(receipt.delivered), **about, seconds=latency, **warning)
         if receipt.refused:
             refused = [refusal.event for refusal in receipt.refused]
-            self.write("INGESTION_FAILED", **about, outcome="refused", **_records(refused))
+            self.write("INGESTION_FAILED", Events(refused), **about, outcome="refused")
         if receipt.pending:
             unknown = any(attempt.unknown for attempt in receipt.attempts)
             self.write(
                 "INGESTION_FAILED",
+                Events.of(receipt.pending),
                 **about,
                 outcome="pending",
                 cause=receipt.cause,
                 unknown=unknown,
-                **_records(receipt.pending),
             )
 
 
 def _place(origin: Origin) -> dict[str, object]:
     return {"source": origin.source, "line": origin.line, "index": origin.index}
-
-
-def _records(events: Iterable[Event]) -> dict[str, object]:
-    """Which records a line speaks of: an entry each, with its place and its interaction."""
-    entries = [[str(event.origin), event.interaction_id, event.key.hex()] for event in events]
-    return {"events": len(entries), "records": entries}
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:

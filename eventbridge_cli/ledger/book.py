@@ -18,7 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from eventbridge_cli.errors import EbingestError, StorageError
-from eventbridge_cli.flow import Fact, Receipt, Rejection
+from eventbridge_cli.flow import Events, Fact, Receipt, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 from eventbridge_cli.ledger.audit import AuditLogger
 from eventbridge_cli.ledger.dead_letters import DeadLetters
@@ -90,7 +90,7 @@ class Ledger:
         refused = tuple(refusal.event for refusal in receipt.refused)
         try:
             if receipt.delivered:
-                self.delivered.commit(receipt.delivered)
+                self.delivered.commit(Events.of(receipt.delivered).keys)
         except StorageError as error:
             pending = (*receipt.delivered, *refused, *receipt.pending)
             return replace(receipt, delivered=(), refused=(), pending=pending, cause=error.message), error

@@ -10,6 +10,7 @@ from eventbridge_cli.flow import (
     Answered,
     Duplicate,
     Event,
+    Events,
     Fact,
     Receipt,
     Rejection,
@@ -146,8 +147,18 @@ class Tally:
         if isinstance(item, Duplicate):
             self.counts.duplicate += 1
             self.conflicts += item.conflict
-            if isinstance(item.first, str):
-                self.skipped[item.first] += 1
+            if item.run:
+                self.skipped[item.run] += 1
+
+    def plain(self, count: int) -> None:
+        """So many valid events have come in of which nothing more is to be said."""
+        self.counts.read += count
+
+    def came_in(self, events: Events) -> None:
+        """Events have come in. That settles nothing yet."""
+        self.counts.read += len(events)
+        if events.dropped:
+            self.dropped_fields.update(events.dropped)
 
     def note(self, fact: Fact) -> None:
         """Something happened: a record came in, or something on the way to the platform."""

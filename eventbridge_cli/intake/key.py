@@ -1,0 +1,108 @@
+"""What makes two events copies of each other: a 128-bit digest of the values at some field paths."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from zlib import crc32
+
+from pydantic_core import from_json
+
+from eventbridge_cli.errors import UsageError
+from eventbridge_cli.schema import FIELDS, ROUTING_FIELDS
+
+DEFAULT_KEY = ("interactionId", "eventType", "eventTime")
+_FREE_FORM = "attributes"
+_SEPARATOR = "\0"  # between values; hardly ever within one
+_SEPARATORS = len(DEFAULT_KEY) - 1
+
+_STRING_OR_SPACE = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[ \t\r\n]++', re.DOTALL)
+_STRING_OR_MARK = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[,:]', re.DOTALL)
+
+
+class Key:
+    """The values at some field paths, as a digest.
+
+    Args:
+        paths: field paths with dots, as in `attributes.call.id`.
+
+    Raises:
+        UsageError: a path that no event can have.
+    """
+
+    def __init__(self, paths: Sequence[str] = DEFAULT_KEY) -> None:
+        for path in paths:
+            _check_path(path)
+        self.paths = tuple(paths)
+        self.is_default = self.paths == DEFAULT_KEY
+        # Keys made of other fields must never meet in the store of delivered keys.
+        salt = blake2b(",".join(paths).encode(), digest_size=16).digest()
+        self._blank = blake2b(digest_size=16, person=salt)
+
+    def of_fields(self, ids: Iterable[str], types: Iterable[str], times: Iterable[str]) -> list[bytes]:
+        """The digests of the default key, from its columns."""
+        digests = []
+        for parts in zip(ids, types, times, strict=True):
+            text = _SEPARATOR.join(parts)
+            digest = self._blank.copy()
+            digest.update((text if text.count(_SEPARATOR) == _SEPARATORS else _unambiguous(parts)).encode())
+            digests.append(digest.digest())
+        return digests
+
+    def of_body(self, body: bytes) -> bytes:
+        """The digest of an event's key.
+
+        Raises:
+            KeyError: the event lacks the path that the error names.
+        """
+        value = from_json(body, cache_strings="none")
+        if self.is_default:
+            return self.of_fields(*([value[path]] for path in self.paths))[0]
+        digest = self._blank.copy()
+        digest.update(_unambiguous([_text_at(value, path.split(".")) for path in self.paths]).encode())
+        return digest.digest()
+
+
+def _unambiguous(parts: Sequence[str]) -> str:
+    """A text that no other parts make. One of the default key has more separators than `_SEPARATORS`."""
+    return _SEPARATOR.join(f"{len(part)}:{part}" for part in parts)
+
+
+def _check_path(path: str) -> None:
+    first, _, rest = path.partition(".")
+    if first not in FIELDS or (first == "routingMetadata" and rest and rest not in ROUTING_FIELDS):
+        raise UsageError(
+            f"--key: events have no field {path}.",
+            f"The fields are {', '.join(FIELDS)}; "
+            f"routingMetadata has {', '.join(ROUTING_FIELDS)}; "
+            "below attributes any path goes, as in attributes.call.id.",
+        )
+    if path.endswith(".") or (rest and first not in {_FREE_FORM, "routingMetadata"}):
+        raise UsageError(f"--key: {first} has nothing below it that {path} could mean.", f"Use {first}.")
+
+
+def _text_at(value: object, path: list[str]) -> str:
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            raise KeyError(".".join(path))
+        value = value[part]
+    return "s" + value if isinstance(value, str) else "j" + _canonical(value)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def compact(body: bytes) -> bytes:
+    """The JSON text `body` without white space outside of strings."""
+    return _STRING_OR_SPACE.sub(rb"\1", body)
+
+
+def checksums(body: bytes) -> set[int]:
+    """The CRC-32 of an event's text, as it is and in the two ways in which JSON is usually spaced.
+
+    One in 4 billion changes goes unseen.
+    """
+    dense = compact(body)
+    spaced = _STRING_OR_MARK.sub(lambda match: match[1] or match[0] + b" ", dense)
+    return {crc32(body), crc32(dense), crc32(spaced)}
