@@ -170,7 +170,7 @@ def test_the_two_commands_stand_in_the_readme() -> None:
 
 def test_the_library_example_works(tmp_path: Path, sandbox: SandboxProcess) -> None:
     """The README's Python example, run as it stands against a platform, delivers the events."""
-    example = README.partition("```python\n")[2].partition("```")[0]
+    example = README.partition("## As a library")[2].partition("```python\n")[2].partition("```")[0]
     call = f"asyncio.run(main({sandbox.url!r}, {sandbox.client_id!r}, {sandbox.client_secret!r}))"
     (tmp_path / "events.ndjson").write_bytes(lines(250))
     run = subprocess.run(

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -149,9 +150,11 @@ def _shown(parts: SplitResult) -> str:
 
 def _reason(error: BaseException) -> str:
     """What lies at the root of a failed request."""
-    found = str(error) or type(error).__name__
-    cause = error.__cause__ or error.__context__
-    return found if cause is None else _reason(cause)
+    if cause := error.__cause__ or error.__context__:
+        return _reason(cause)
+    if isinstance(error, ConnectionError) and error.errno:  # asyncio has put words of its own there
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
 
 
 def _seconds(retry_after: str, now: float) -> float | None:
