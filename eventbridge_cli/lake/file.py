@@ -42,7 +42,7 @@ class FileTarget:
             await in_thread(self._probe)
         except OSError as error:
             raise ConfigurationError(
-                f"{self._folder} can't be written to: {error.strerror}.",
+                f"{self._folder} can't be written to: {error.strerror or error}.",
                 "Make the folder, or give this user the right to write there.",
             ) from error
 
@@ -60,7 +60,7 @@ class FileTarget:
             await in_thread(lambda: self._write(batch))
         except OSError as error:
             raise TargetError(
-                f"{error.filename or self._folder} can't be written: {error.strerror}.",
+                f"{error.filename or self._folder} can't be written: {error.strerror or error}.",
                 "Make room, or mend the folder's rights, then run ebingest sync.",
                 permanent=isinstance(error, PermissionError),
             ) from error
@@ -75,7 +75,7 @@ class FileTarget:
         if path.exists():
             return
         if not path.parent.exists():
-            path.parent.mkdir()
+            path.parent.mkdir(exist_ok=True)  # another run may be as far
             _settle(self._folder)
         aside = path.with_name(f".{path.name}.part")
         with aside.open("wb") as file:

@@ -112,10 +112,11 @@ class KafkaTarget:
         Raises:
             TargetError: a message did not arrive. It is permanent where access, topic or size are at fault.
         """
+        messages = list(self._messages(batch))
         reports = _Reports()
         self._trouble = None
         try:
-            for message in self._messages(batch):
+            for message in messages:
                 await self._produce(message, reports)
         except KafkaException as error:
             reports.failure = error.args[0]

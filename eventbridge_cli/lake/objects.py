@@ -9,7 +9,7 @@ import os
 import re
 from datetime import timedelta
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
@@ -22,22 +22,34 @@ from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.settings import is_loopback
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import RetryConfig
 
 _MARKER = LakeObject("_ebingest", b"Put here by ebingest, to see that it may write.\n")
 """Readers of data lakes pass over names that begin with an underscore."""
 
 # The worker that hands batches over retries; this is only for a connection that was lost while idle.
 _RETRY: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_STORES: dict[str, type[S3Store | GCSStore | AzureStore]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
-_METADATA_SERVICE = "169.254.169.254"
-_TEXT_CODE = re.compile(r"<Code>(\w+)</Code>")
+_METADATA_SERVICE = re.compile("/latest/api/token|/latest/meta-data/|/computeMetadata/|/metadata/identity/")
+"""Where the machine's own role is asked for, when there are no other credentials."""
+
+_CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
+_SYSTEM_ERROR = re.compile(r'(?:message|error): "([^"\n]+)"')
+_CLIENT_ERRORS = {
+    "TimedOut": "there was no answer in time",
+    "BadScheme": "plain http is taken for this machine alone, or with AWS_ALLOW_HTTP=true",
+}
 _URL = re.compile(r"https?://\S+")
 _PASSING = {"408", "425", "429"}
 
@@ -111,8 +123,8 @@ class ObjectsTarget:
 
     def _remedy(self, error: Exception) -> str:
         if isinstance(error, FileNotFoundError):
-            return "Make the bucket, or mend its name in the URL."
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _METADATA_SERVICE in str(error):
+            return "Make the bucket or container, or mend its name in the URL."
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _METADATA_SERVICE.search(str(error)):
             return f"Set {_CREDENTIALS[self._scheme]} to credentials that may put objects there."
         return "Check the network and the cloud's own variables, as for region and endpoint, then run again."
 
@@ -121,16 +133,12 @@ class ObjectsTarget:
 
 
 def _store(scheme: str, bucket: str, prefix: str) -> S3Store | GCSStore | AzureStore:
-    client: ClientConfig = {"user_agent": f"ebingest/{version('ebingest')}"}
-    place = prefix or None
-    if scheme == "gs":
-        return GCSStore(bucket, prefix=place, client_options=client, retry_config=_RETRY)
-    if scheme == "az":
-        return AzureStore(bucket, prefix=place, client_options=client, retry_config=_RETRY)
-    endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS)), "")
+    # Not as client options: those would put aside what the environment says of proxies, certificates and http.
+    config: Any = {"user_agent": f"ebingest/{version('ebingest')}"}
+    endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
     if is_loopback(urlsplit(endpoint).hostname or ""):
-        client["allow_http"] = True
-    return S3Store(bucket, prefix=place, client_options=client, retry_config=_RETRY)
+        config["allow_http"] = "true"
+    return _STORES[scheme](bucket, prefix=prefix or None, config=config, retry_config=_RETRY)
 
 
 def _is_permanent(error: Exception) -> bool:
@@ -143,10 +151,16 @@ def _is_permanent(error: Exception) -> bool:
 def _said(error: Exception) -> str:
     """What the store said, in a few words. Its full text may hold a signed URL."""
     text = str(error)
-    if _METADATA_SERVICE in text:
+    if _METADATA_SERVICE.search(text):
         return "no credentials were found"
-    status = _STATUS.search(text)
-    code = _TEXT_CODE.search(text)
-    if status:
+    if status := _STATUS.search(text):
+        code = _CODE.search(text)
         return f"HTTP {status[1]} {code[1]}" if code else f"HTTP {status[1]}"
-    return _URL.sub("(URL)", text.partition("\n")[0].rpartition(" - ")[2])
+    first_line = text.partition("\n")[0]
+    if "HTTP error" in first_line:
+        if root := _SYSTEM_ERROR.search(text):
+            return root[1]
+        for kind, meaning in _CLIENT_ERRORS.items():
+            if kind in text:
+                return meaning
+    return _URL.sub("(URL)", first_line.rpartition(" - ")[2]).rstrip(".")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from lake_support import SECRET, batch, entry, refusing, served, silent, target
 
 from eventbridge_cli.errors import ConfigurationError, TargetError
@@ -145,11 +145,39 @@ def test_settings_that_make_no_sense(properties: dict[str, str], said: str) -> N
     assert "EBINGEST_KAFKA_" in caught.value.remedy
 
 
-def test_a_log_in_that_fails(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that does not take the log-in fails the check, and the password is not shown."""
-    monkeypatch.setattr("eventbridge_cli.lake.kafka._CHECK_SECONDS", 2.0)
+def test_more_messages_than_the_queue_takes(brokers: str) -> None:
+    """They wait their turn: all arrive, once."""
+    lake = kafka(brokers, properties={"queue.buffering.max.messages": "3"})
+    whole = batch(*map(entry, range(50)))
+    asyncio.run(lake.put(whole))
+    assert sorted(message.value() or b"" for message in consume(brokers)) == sorted(e.receipt for e in whole.entries)
+
+
+def test_a_broker_that_speaks_another_protocol(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS where the broker has none: the check fails with exit 3, a put says why, and no password is shown."""
+    monkeypatch.setattr("eventbridge_cli.lake.kafka._CHECK_SECONDS", 1.0)
     log_in = {"sasl.mechanism": "PLAIN", "sasl.username": "someone", "sasl.password": SECRET.get_secret_value()}
-    lake = kafka(brokers, 1.0, {"security.protocol": "SASL_PLAINTEXT", **log_in})
-    with pytest.raises(ConfigurationError, match="can't be reached") as caught:
+    lake = kafka(brokers, 1.0, {"security.protocol": "SASL_SSL", **log_in})
+    with pytest.raises(ConfigurationError, match=r"can't be reached: .*SSL") as caught:
         asyncio.run(lake.check())
-    assert "c4n4ry" not in str(caught.value)
+    assert "EBINGEST_KAFKA_" in caught.value.remedy
+    with pytest.raises(TargetError, match=r"timed out; .*SSL") as failed:
+        asyncio.run(lake.put(batch()))
+    assert "c4n4ry" not in f"{caught.value}{failed.value}"
+
+
+@pytest.mark.parametrize(
+    ("code", "permanent", "remedy"),
+    [
+        (KafkaError._MSG_TIMED_OUT, False, "brokers are up"),
+        (KafkaError.NOT_ENOUGH_REPLICAS, False, "brokers are up"),
+        (KafkaError._UNKNOWN_TOPIC, True, "topic is there"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, True, "this user's rights"),
+        (KafkaError.MSG_SIZE_TOO_LARGE, True, "--chunk-bytes"),
+    ],
+)
+def test_what_a_broker_may_say(code: int, permanent: bool, remedy: str) -> None:  # noqa: FBT001
+    """Whether trying again can help, and what does."""
+    error = kafka("127.0.0.1:9")._error(batch(), KafkaError(code))
+    assert error.permanent is permanent
+    assert remedy in error.remedy
