@@ -114,7 +114,6 @@ class KafkaTarget:
         """
         messages = list(self._messages(batch))
         reports = _Reports()
-        self._trouble = None
         try:
             for message in messages:
                 await self._produce(message, reports)
@@ -126,6 +125,7 @@ class KafkaTarget:
             await asyncio.sleep(_POLL_SECONDS)
         if reports.failure is not None:
             raise self._error(batch, reports.failure)
+        self._trouble = None
 
     def _messages(self, batch: Batch) -> Iterator[dict[str, Any]]:
         for entry, value in records(batch, self._content):
