@@ -7,7 +7,8 @@ EbingestError
 │   └── EndpointError         3   the platform will not take events from this client at this address
 ├── TooManyErrorsError        4   `--max-errors` was reached
 ├── PendingError              5   a passing cause: run again and it resumes
-│   └── StorageError          5   the disk is full or a file cannot be written
+│   ├── StorageError          5   the disk is full or a file cannot be written
+│   └── TargetError           5   a target of the data lake did not take a batch
 ├── StateLockedError          6   another run holds the same state
 ├── InterruptedRunError 130, 143  Ctrl-C, or asked to end by a signal
 └── AccountError             70   the account does not balance: a bug of ours
@@ -75,6 +76,26 @@ class StorageError(PendingError):
     """The disk is full, or a file of the ledger cannot be written."""
 
     code = "storage"
+
+
+class TargetError(PendingError):
+    """A target of the data lake did not take a batch; what it holds is to be handed over again.
+
+    Args:
+        message: what went wrong, and at which target.
+        remedy: what to do about it.
+        permanent: trying again is in vain until somebody mends something.
+        retry_after: seconds for which the target asks to be left alone.
+    """
+
+    code = "target"
+
+    def __init__(
+        self, message: str, remedy: str = "", *, permanent: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, remedy)
+        self.permanent = permanent
+        self.retry_after = retry_after
 
 
 class StateLockedError(EbingestError):

@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, partial
 from hashlib import sha256
@@ -423,6 +424,33 @@ class Split:
     parts: tuple[str, ...]
     cause: str
     limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """What is handed to the data lake for one delivered chunk.
+
+    `request_id` is the `X-Request-Id` and `delivered_at` is in UTC. `receipt` is one JSON object on one line,
+    without its line break. `bodies` are the delivered events' own bytes, empty where only receipts are wanted.
+    """
+
+    request_id: str
+    run: str
+    delivered_at: datetime
+    receipt: bytes
+    bodies: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries that are handed over together.
+
+    Its members never change once it is named, so that a second try is the same thing. `name` is the hex digest of
+    its entries' content.
+    """
+
+    name: str
+    entries: tuple[OutboxEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)

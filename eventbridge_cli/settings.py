@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
@@ -144,6 +144,20 @@ class Settings(BaseSettings):
     grace: float = Field(30, ge=0, description="Seconds for requests in flight to settle when a run is interrupted.")
     lock_wait: float = Field(0, ge=0, description="Seconds to wait for another run that holds the state.")
 
+    webhook_secret: SecretStr | None = Field(None, description="Secret that signs what is posted to a webhook.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to speak to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="How to log in to Kafka: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+    )
+    kafka_sasl_username: str | None = Field(None, description="User name for Kafka.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="Password for Kafka.")
+    kafka_ssl_ca_location: Path | None = Field(None, description="File of the authorities that vouch for Kafka.")
+    kafka_ssl_certificate_location: Path | None = Field(None, description="File of the client's certificate for Kafka.")
+    kafka_ssl_key_location: Path | None = Field(None, description="File of that certificate's private key.")
+    kafka_ssl_key_password: SecretStr | None = Field(None, description="Password of that private key.")
+
     def secret(self) -> SecretStr | None:
         """The client secret, from the setting or from its file.
 
@@ -165,6 +179,27 @@ class Settings(BaseSettings):
                 f"GENESYS_CLIENT_SECRET_FILE: {self.client_secret_file} is empty.", "Put the secret there."
             )
         return SecretStr(text)
+
+    def kafka(self) -> dict[str, str]:
+        """What of Kafka is set, by the names that librdkafka gives its properties. It holds passwords.
+
+        Raises:
+            ConfigurationError: there is a user name or password, and a protocol that would not use it.
+        """
+        given = {name: getattr(self, name) for name in type(self).model_fields if name.startswith("kafka_")}
+        sasl = [name for name, value in given.items() if name.startswith("kafka_sasl_") and value is not None]
+        if sasl and not self.kafka_security_protocol.startswith("SASL_"):
+            raise ConfigurationError(
+                f"{_variable(sasl[0])} is set, but {self.kafka_security_protocol} has no log-in.",
+                "Set EBINGEST_KAFKA_SECURITY_PROTOCOL to SASL_SSL.",
+            )
+        return {
+            name.removeprefix("kafka_").replace("_", "."): value.get_secret_value()
+            if isinstance(value, SecretStr)
+            else str(value)
+            for name, value in given.items()
+            if value is not None
+        }
 
     def against(self, url: str, client_id: str, client_secret: str) -> "Settings":
         """The same settings for another platform, whatever the environment says of where to send."""
@@ -268,14 +303,15 @@ def _check_url(url: str) -> None:
         raise ConfigurationError(
             f"The URL of {host} holds a user name or password.", "Give credentials by their own settings."
         )
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"{url} would send the secret and customer data in the clear.",
             "Use https. Plain http is taken for this machine (127.0.0.1, ::1, localhost) alone.",
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

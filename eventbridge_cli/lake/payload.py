@@ -1,0 +1,102 @@
+"""From a batch to what is written: records, and the objects that hold them, partitioned by UTC date.
+
+All of it depends on the batch alone. The same batch always gives the same names with the same bytes in them, which is
+why handing it over twice does no harm.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from eventbridge_cli.errors import TargetError
+from eventbridge_cli.flow import Batch, OutboxEntry
+from eventbridge_cli.lake.target import Content, Format
+from eventbridge_cli.schema import bulk_validator, parse_event_time
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_VALIDATOR = bulk_validator(strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LakeObject:
+    """One file or object. `path` is relative, with slashes."""
+
+    path: str
+    data: bytes
+
+
+Encoder = Callable[[Batch], list[LakeObject]]
+
+
+def encoder(content: Content, form: Format) -> Encoder:
+    """What turns a batch into objects."""
+    if form is Format.PARQUET:
+        from eventbridge_cli.lake.parquet import event_tables  # noqa: PLC0415 - loads pyarrow
+
+        return event_tables
+    return event_lines if content is Content.EVENTS else receipt_lines
+
+
+def records(batch: Batch, content: Content) -> Iterator[tuple[OutboxEntry, bytes]]:
+    """What is handed over, one by one, each with the entry that it comes from.
+
+    Raises:
+        TargetError: events are wanted, and an entry has none, because it was written when only receipts were.
+    """
+    for entry in batch.entries:
+        if content is Content.RECEIPTS:
+            yield entry, entry.receipt
+            continue
+        if not entry.bodies:
+            raise TargetError(
+                f"The outbox holds the receipt of request {entry.request_id}, and not its events.",
+                "It was kept when only receipts were asked for: ask for receipts once more.",
+                permanent=True,
+            )
+        for body in entry.bodies:
+            yield entry, body
+
+
+def ndjson(batch: Batch, content: Content) -> bytes:
+    """The whole batch, a record on each line."""
+    return _lines([data for _, data in records(batch, content)])
+
+
+def receipt_lines(batch: Batch) -> list[LakeObject]:
+    """The receipts as NDJSON, partitioned by the date of their delivery."""
+    days = defaultdict(list)
+    for entry, receipt in records(batch, Content.RECEIPTS):
+        days[entry.delivered_at.astimezone(UTC).date()].append(receipt)
+    return [LakeObject(path(batch, day, "ndjson"), _lines(lines)) for day, lines in sorted(days.items())]
+
+
+def event_lines(batch: Batch) -> list[LakeObject]:
+    """The events' own bytes as NDJSON, partitioned by the date of their `eventTime`."""
+    days = defaultdict(list)
+    for _, body in records(batch, Content.EVENTS):
+        days[utc_date(microseconds(_VALIDATOR.validate_json(body)["eventTime"]))].append(body)
+    return [LakeObject(path(batch, day, "ndjson"), _lines(lines)) for day, lines in sorted(days.items())]
+
+
+def path(batch: Batch, day: date, suffix: str) -> str:
+    """Where the part of `batch` that belongs to `day` is written."""
+    return f"date={day.isoformat()}/{batch.name}.{suffix}"
+
+
+def microseconds(event_time: str) -> int:
+    """An `eventTime` in microseconds since 1970.
+
+    A number, since the first and last hours of `datetime`'s years, with an offset, are no UTC time that it can hold.
+    """
+    return (parse_event_time(event_time) - _EPOCH) // timedelta(microseconds=1)
+
+
+def utc_date(since_epoch: int) -> date:
+    """The UTC date of a time in microseconds since 1970; the nearest there is outside of the years 1 to 9999."""
+    days = _EPOCH.toordinal() + since_epoch // (86_400 * 1_000_000)
+    return date.fromordinal(min(max(days, date.min.toordinal()), date.max.toordinal()))
+
+
+def _lines(lines: list[bytes]) -> bytes:
+    return b"".join([line + b"\n" for line in lines])

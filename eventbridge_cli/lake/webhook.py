@@ -1,0 +1,167 @@
+"""An HTTPS endpoint as data lake: each batch is one signed POST."""
+
+import hashlib
+import hmac
+import os
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from importlib.metadata import version
+from urllib.parse import SplitResult
+
+import httpx
+from pydantic import SecretStr
+
+from eventbridge_cli.errors import ConfigurationError, TargetError
+from eventbridge_cli.flow import Batch
+from eventbridge_cli.lake.payload import ndjson
+from eventbridge_cli.lake.target import Content
+from eventbridge_cli.settings import is_loopback
+
+_CHECK = "check"
+_NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class WebhookTarget:
+    """Posts a batch as NDJSON. A 2xx means that it has arrived; the batch's name tells the receiver a copy.
+
+    The signature is the HMAC-SHA256 of the timestamp, a dot and the body.
+
+    Args:
+        parts: the endpoint's URL. Its query is sent, and shown nowhere: it may hold a key.
+        content: what the lines hold.
+        secret: signs. The receiver has it, too.
+        timeout: seconds to wait for each part of an answer.
+        clock: seconds since 1970.
+
+    Raises:
+        ConfigurationError: there is no secret, or the URL is plain http to another machine.
+    """
+
+    def __init__(
+        self,
+        parts: SplitResult,
+        content: Content,
+        secret: SecretStr | None,
+        *,
+        timeout: float = 30.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = _shown(parts)
+        if not parts.hostname or not _is_valid(parts):
+            raise ConfigurationError(f"{self.name} is no URL of a server.", "Write it as in https://host/path.")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ConfigurationError(
+                f"{self.name} would send customer data in the clear.",
+                "Use https. Plain http is taken for this machine (127.0.0.1, ::1, localhost) alone.",
+            )
+        if secret is None or not secret.get_secret_value():
+            raise ConfigurationError(
+                f"There is no secret to sign what is posted to {self.name}.",
+                "Set EBINGEST_WEBHOOK_SECRET to a long random text, and give the receiver the same.",
+            )
+        self._url = parts.geturl()
+        self._content = content
+        self._secret = secret
+        self._clock = clock
+        self._client = httpx.AsyncClient(
+            headers={"User-Agent": f"ebingest/{version('ebingest')}", "Content-Type": "application/x-ndjson"},
+            timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
+        )
+
+    async def check(self) -> None:
+        """Post a batch of no lines: the same way, signature and right as for any other.
+
+        Raises:
+            ConfigurationError: nobody answers, or the answer is 401, 403 or 404.
+        """
+        try:
+            status, _ = await self._post(_CHECK, b"")
+        except httpx.HTTPError as error:
+            raise ConfigurationError(
+                f"{self.name} can't be reached: {_reason(error)}.",
+                "Check the URL and the network. For a certificate of your own, set SSL_CERT_FILE.",
+            ) from error
+        if status in _NOT_FOR_US:
+            raise ConfigurationError(
+                f"{self.name} does not take what is posted (HTTP {status}).",
+                "Check the URL, and that EBINGEST_WEBHOOK_SECRET is the receiver's.",
+            )
+
+    async def put(self, batch: Batch) -> None:
+        """Post the batch once.
+
+        Raises:
+            TargetError: there was no answer, or none that means arrival; permanent for 3xx and most of 4xx.
+        """
+        try:
+            status, wait = await self._post(batch.name, ndjson(batch, self._content))
+        except httpx.HTTPError as error:
+            raise TargetError(
+                f"{self.name} did not answer for batch {batch.name}: {_reason(error)}.",
+                "Check that the receiver is up, then run ebingest sync.",
+            ) from error
+        if httpx.codes.is_success(status):
+            return
+        permanent = status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PASSING
+        raise TargetError(
+            f"{self.name} did not take batch {batch.name} (HTTP {status}).",
+            "Mend the URL, the secret or the receiver, then run ebingest sync."
+            if permanent
+            else "Run ebingest sync when the receiver is well again.",
+            permanent=permanent,
+            retry_after=_seconds(wait, self._clock()),
+        )
+
+    async def _post(self, name: str, body: bytes) -> tuple[int, str]:
+        """The status and `Retry-After` of the answer. Its body is not read."""
+        timestamp = str(int(self._clock()))
+        signature = hmac.new(
+            self._secret.get_secret_value().encode(), timestamp.encode() + b"." + body, hashlib.sha256
+        ).hexdigest()
+        headers = {
+            "X-Ebingest-Timestamp": timestamp,
+            "X-Ebingest-Signature": f"sha256={signature}",
+            "X-Ebingest-Batch": name,
+        }
+        async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+            return response.status_code, response.headers.get("Retry-After", "")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _is_valid(parts: SplitResult) -> bool:
+    try:
+        httpx.URL(parts.geturl())
+    except httpx.InvalidURL:
+        return False
+    return True
+
+
+def _shown(parts: SplitResult) -> str:
+    """The URL with a digest in place of the query, so that two that differ in it alone have names of their own."""
+    bare = parts._replace(query="").geturl()
+    return f"{bare}?{hashlib.sha256(parts.query.encode()).hexdigest()[:8]}" if parts.query else bare
+
+
+def _reason(error: BaseException) -> str:
+    """What lies at the root of a failed request."""
+    if cause := error.__cause__ or error.__context__:
+        return _reason(cause)
+    if isinstance(error, ConnectionError) and error.errno:  # asyncio has put words of its own there
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
+
+
+def _seconds(retry_after: str, now: float) -> float | None:
+    """What a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number or an HTTP-date; None for nonsense."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    try:
+        return max(parsedate_to_datetime(retry_after).timestamp() - now, 0.0)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,151 @@
+"""A webhook as data lake, against a receiver in its own process that checks signatures by itself."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from lake_support import SECRET, batch, refusing, served, target
+from pydantic import SecretStr
+from support import ROOT
+
+from eventbridge_cli.errors import ConfigurationError, TargetError
+from eventbridge_cli.lake.payload import ndjson
+from eventbridge_cli.lake.target import Content
+from eventbridge_cli.lake.webhook import WebhookTarget
+
+
+@contextmanager
+def receiver(*answers: dict[str, Any]) -> Iterator[str]:
+    script = {"secret": SECRET.get_secret_value(), "answers": answers}
+    with served("webhook_receiver.py", json.dumps(script)) as url:
+        yield f"{url}/in?code=k3y"
+
+
+def posts(url: str) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - loopback
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
+
+
+def webhook(url: str, *, secret: SecretStr = SECRET, timeout: float = 30.0) -> WebhookTarget:
+    return WebhookTarget(urlsplit(url), Content.RECEIPTS, secret, timeout=timeout)
+
+
+@pytest.mark.parametrize("content", Content)
+def test_a_batch_is_posted_and_signed(content: Content) -> None:
+    """The receiver gets the batch's lines, its name and a signature that holds; the query goes along."""
+
+    async def hand_over(url: str) -> None:
+        lake = target(url, content)
+        await lake.check()
+        await lake.put(whole)
+        await lake.put(whole)
+        await lake.aclose()
+
+    whole = batch()
+    with receiver() as url:
+        asyncio.run(hand_over(url))
+        seen = posts(url)
+    assert all(post["signed"] and post["path"] == "/in?code=k3y" for post in seen)
+    assert all(post["type"] == "application/x-ndjson" for post in seen)
+    body = ndjson(whole, content).decode()
+    assert [(post["batch"], post["body"]) for post in seen] == [("check", ""), (whole.name, body), (whole.name, body)]
+
+
+def test_a_wrong_secret_is_found_before_anything_is_sent() -> None:
+    """The receiver answers 401 to what it can't verify: exit 3."""
+    with receiver() as url, pytest.raises(ConfigurationError, match="HTTP 401") as caught:
+        asyncio.run(webhook(url, secret=SecretStr("another")).check())
+    assert "EBINGEST_WEBHOOK_SECRET" in caught.value.remedy
+    assert "k3y" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_receiver_that_does_not_want_us_fails_the_check(status: int) -> None:
+    """Not there, or not for us."""
+    with receiver({"status": status}) as url, pytest.raises(ConfigurationError, match=f"HTTP {status}"):
+        asyncio.run(webhook(url).check())
+
+
+@pytest.mark.parametrize("status", [200, 202, 204, 400, 405, 422, 500, 503])
+def test_another_answer_does_not_fail_the_check(status: int) -> None:
+    """Somebody is there, who may not like an empty batch or is unwell for now."""
+    with receiver({"status": status}) as url:
+        asyncio.run(webhook(url).check())
+        assert len(posts(url)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent"),
+    [
+        *[(status, False) for status in (408, 425, 429, 500, 501, 503)],
+        *[(status, True) for status in (301, 400, 401, 403, 404, 410, 413, 422)],
+    ],
+)
+def test_what_is_no_arrival(status: int, permanent: bool) -> None:  # noqa: FBT001
+    """Anything but a 2xx is an error that says whether trying again can help; it is posted once."""
+    with receiver({"status": status, "headers": {"Location": "/elsewhere"}}) as url:
+        with pytest.raises(TargetError, match=f"HTTP {status}") as caught:
+            asyncio.run(webhook(url).put(batch()))
+        assert len(posts(url)) == 1
+    assert caught.value.permanent is permanent
+    assert caught.value.remedy
+    assert "k3y" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("17", 17),
+        ("Mon, 02 Mar 2026 10:00:30 GMT", 30),
+        ("Mon, 02 Mar 2026 09:00:00 GMT", 0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_carried(said: str, seconds: float | None) -> None:
+    """In seconds or as a date; nonsense counts for nothing."""
+    now = datetime(2026, 3, 2, 10, tzinfo=UTC).timestamp()
+    with receiver({"status": 503, "headers": {"Retry-After": said}}) as url, pytest.raises(TargetError) as caught:
+        asyncio.run(WebhookTarget(urlsplit(url), Content.RECEIPTS, SECRET, clock=lambda: now).put(batch()))
+    assert caught.value.retry_after == seconds
+
+
+def test_nobody_there() -> None:
+    """A refused connection fails the check, and is a passing fault of a put."""
+    with refusing() as address:
+        lake = webhook(f"http://{address}/in")
+        with pytest.raises(ConfigurationError, match="can't be reached: Connection refused"):
+            asyncio.run(lake.check())
+        with pytest.raises(TargetError, match=r"did not answer .*: Connection refused") as caught:
+            asyncio.run(lake.put(batch()))
+    assert not caught.value.permanent
+
+
+def test_silence_is_a_passing_fault() -> None:
+    """A receiver that takes the batch and never answers."""
+    with receiver({"silent": True}) as url, pytest.raises(TargetError, match="did not answer") as caught:
+        asyncio.run(webhook(url, timeout=0.2).put(batch()))
+    assert not caught.value.permanent
+
+
+def test_the_readme_tells_receivers_how_to_check() -> None:
+    """The README's example takes what was signed, and nothing else."""
+    example = (ROOT / "README.md").read_text(encoding="utf-8").partition("### A webhook")[2]
+    example = example.partition("```python\n")[2].partition("```")[0]
+    with receiver() as url:
+        asyncio.run(webhook(url).put(batch()))
+        [post] = posts(url)
+    arguments = [SECRET.get_secret_value().encode(), post["timestamp"], post["signature"]]
+    calls = [(*arguments, post["body"].encode()), (*arguments, b"something else")]
+    code = example + "".join(f"print(is_ours(*{call!r}))\n" for call in calls)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "True\nFalse\n"
