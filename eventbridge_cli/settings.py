@@ -112,6 +112,13 @@ class Settings(BaseSettings):
     audit: Path = Field(Path("ingestion_audit.jsonl"), description="Audit file; appended to.")
     dead_letters: Path = Field(Path("dead_letters.ndjson"), description="Where bad records are kept.")
     summary_file: Path | None = Field(None, description="Write the summary there as JSON.")
+    metrics_textfile: Path | None = Field(
+        None, description="Write Prometheus metrics there, for the textfile collector; the name ends in .prom."
+    )
+    otlp: bool = Field(
+        default=False,
+        description="Send traces to an OpenTelemetry collector; the OTEL_ variables say where (on or off).",
+    )
     state: Path | None = Field(None, description="Folder of the delivered keys; by default the user's state folder.")
     remember: float = Field(7, ge=0, description="Days for which delivered keys are kept.")
     key: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)] = Field(

@@ -26,8 +26,9 @@ MAY_IMPORT = {
     "delivery": NOUNS | {"delivery"},
     "ledger": NOUNS | {"ledger"},
     "sandbox": {"errors", "sandbox"},
+    "watch": NOUNS | {"ledger", "watch"},
     "run": NOUNS | {"settings", "intake", "delivery", "ledger"},
-    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "sandbox", "cli"},
+    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "sandbox", "watch", "cli"},
 }
 
 
@@ -49,6 +50,7 @@ def test_imports_run_one_way(path: Path) -> None:
             assert top not in {"typer", "rich"} or here == "cli", f"{path} imports {name}"
             assert top != "httpx" or here == "delivery", f"{path} imports {name}"
             assert top not in {"starlette", "uvicorn"} or here == "sandbox", f"{path} imports {name}"
+            assert top not in {"prometheus_client", "opentelemetry"} or here == "watch", f"{path} imports {name}"
             if top == "eventbridge_cli":
                 assert rest.split(".")[0] in MAY_IMPORT[here], f"{path} imports {name}"
 
@@ -107,6 +109,8 @@ def test_env_example_names_every_setting() -> None:
 
 
 def default_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
