@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "sandbox": {"errors", "sandbox"},
     "watch": NOUNS | {"ledger", "watch"},
     "run": NOUNS | {"settings", "intake", "delivery", "ledger"},
-    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "sandbox", "watch", "cli"},
+    "doctor": NOUNS | {"settings", "delivery", "ledger", "run"},
+    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "doctor", "sandbox", "watch", "cli"},
 }
 
 
