@@ -88,10 +88,8 @@ class _Page:
             notes = f", with {count['note']} to note" if count["note"] else ""
             self._line(Text(f"\nReady: nothing has to be mended{notes}.", style="bold green"))
             return
-        parts = [f"{count['bad']} to mend"]
-        parts += [
-            f"{count[name]} {word}" for name, word in (("note", "to note"), ("skipped", "skipped")) if count[name]
-        ]
+        words = {"bad": "to mend", "note": "to note", "skipped": "skipped"}
+        parts = [f"{count[name]} {word}" for name, word in words.items() if count[name]]
         self._line(Text(f"\nNot ready: {', '.join(parts)}.", style="bold red"))
 
     def _wrapped(self, text: str) -> list[str]:

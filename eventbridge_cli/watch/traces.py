@@ -26,7 +26,7 @@ from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.flow import Answered, Attempt, Fact, Receipt, Retried, Split, Submitted, TokenIssued
 from eventbridge_cli.ledger.tally import Tally
 
-FLUSH_SECONDS = 5.0
+FLUSH_SECONDS = 3.0
 """How long the end of a run waits for the last spans to reach the collector."""
 
 _BILLION = 1_000_000_000
