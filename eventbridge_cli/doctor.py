@@ -158,11 +158,12 @@ class _Examination:
             "audit": settings.audit,
             "dead letters": settings.dead_letters,
             "summary file": settings.summary_file,
-            "metrics file": settings.metrics_textfile,
         }
         for name, path in files.items():
             if path is not None and str(path) != "-":
                 yield _Check("Files", name, partial(_look_at_file, path), ("settings",))
+        if settings.metrics_textfile is not None:
+            yield _Check("Files", "metrics file", partial(_look_at_metrics_file, settings.metrics_textfile))
         yield _Check("Files", "state", self._look_at_state, ("settings",))
         yield _Check("Files", "lock", self._look_at_locks, ("platform",))
 
@@ -284,6 +285,13 @@ class _Examination:
 
 async def _look_at_file(path: Path) -> str | _Note:
     check_file(path)
+    return _space(path)
+
+
+async def _look_at_metrics_file(path: Path) -> str | _Note:
+    check_file(path)
+    if path.suffix != ".prom":
+        return _Note(f"{path}: the textfile collector reads names in .prom alone.", "Give it such a name.")
     return _space(path)
 
 
