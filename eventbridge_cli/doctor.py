@@ -172,10 +172,11 @@ class _Examination:
         names = given()
         places = {"the environment": names.environment, ".env": names.env_file}
         told = "; ".join(f"{len(them)} from {place} ({', '.join(them)})" for place, them in places.items() if them)
+        told = told or "none given, so the defaults hold"
         if names.unknown:
-            remedy = "Check the spelling; .env.example has every name."
-            return _Note(f"not the name of any setting: {', '.join(names.unknown)}", remedy)
-        return told or "none given, so the defaults hold"
+            odd = f"{told}; not the name of any setting: {', '.join(names.unknown)}"
+            return _Note(odd, "Check the spelling; .env.example has every name.")
+        return told
 
     async def _look_at_platform(self) -> str:
         """Every fault at once: an address that can't be right does not hide a secret that is missing."""

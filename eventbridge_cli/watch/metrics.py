@@ -25,12 +25,11 @@ from prometheus_client.metrics_core import (
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from eventbridge_cli.errors import StateLockedError
 from eventbridge_cli.ledger.tally import Tally
 
 INTERVAL = 15.0
 """Seconds between two writes while a run lasts: as often as Prometheus commonly looks."""
-
-_HELD_OFF = "state_locked"
 
 _LAST_RUN = {
     "ebingest_last_run_timestamp_seconds": "When the last run ended, in seconds since 1970.",
@@ -101,7 +100,7 @@ class Textfile:
 
         A run that another one held off did nothing, and leaves the file to the other.
         """
-        if stopped == _HELD_OFF:
+        if stopped == StateLockedError.code:
             return
         now = self._clock()
         self._run.under_way = False

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import chain
 from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
@@ -65,7 +66,7 @@ class Traces:
         self._now = _clock()
         self._ended = 0
         self._tally = Tally()
-        self._chunks: dict[str, Span] = {}
+        self._chunks: dict[str, list[Span]] = {}  # by request id, which chunks with the same content share
         self._parents: dict[str, Context] = {}
         where = urlsplit(url)
         self._server: dict[str, AttributeValue] = {
@@ -92,7 +93,7 @@ class Traces:
                 self._answered(fact)
             case Retried(request_id, attempt) if request_id in self._chunks:
                 delay = {"ebingest.delay_seconds": round(attempt.delay or 0.0, 3)}
-                self._chunks[request_id].add_event("retry", delay, self._now())
+                self._chunks[request_id][-1].add_event("retry", delay, self._now())
             case Split():
                 self._split(fact)
             case Receipt():
@@ -105,7 +106,7 @@ class Traces:
 
     def finish(self, exit_code: int, stopped: str) -> None:
         """End the run's span and send what is left; `stopped` is the code of the error that ended the run early."""
-        for span in self._chunks.values():  # a bug of ours ended the run between a POST and its receipt
+        for span in chain.from_iterable(self._chunks.values()):  # the run broke off between a POST and its receipt
             self._end(span, failed=True)
         for name, count in asdict(self._tally.counts).items():
             self._run.set_attribute(f"ebingest.records.{name}", count)
@@ -125,7 +126,7 @@ class Traces:
 
     def _submitted(self, submitted: Submitted) -> None:
         request_id, chunk = submitted.request_id, submitted.chunk
-        self._chunks[request_id] = self._tracer.start_span(
+        span = self._tracer.start_span(
             "chunk",
             self._parents.pop(request_id, self._under_run),
             start_time=self._now(),
@@ -135,9 +136,18 @@ class Traces:
                 "ebingest.bytes": len(chunk.body),
             },
         )
+        self._chunks.setdefault(request_id, []).append(span)
+
+    def _settled(self, request_id: str) -> Span | None:
+        """The span of a chunk that is through, or None if it was never posted."""
+        spans = self._chunks.get(request_id, [])
+        span = spans.pop() if spans else None
+        if not spans:
+            self._chunks.pop(request_id, None)
+        return span
 
     def _answered(self, answered: Answered) -> None:
-        attempt, chunk = answered.attempt, self._chunks[answered.request_id]
+        attempt, chunk = answered.attempt, self._chunks[answered.request_id][-1]
         about = {**self._server, "http.request.body.size": answered.size, "ebingest.outcome": attempt.outcome}
         if attempt.number > 1:
             about["http.request.resend_count"] = attempt.number - 1
@@ -148,17 +158,17 @@ class Traces:
 
     def _split(self, split: Split) -> None:
         """The parts are drawn below the chunk that they were cut from."""
-        if split.request_id not in self._chunks:  # a limit that the run has learned: it was split without a POST
+        chunk = self._settled(split.request_id)
+        if chunk is None:  # it was cut to a limit that the run had learned
             return
-        chunk = self._chunks.pop(split.request_id)
         self._parents.update(dict.fromkeys(split.parts, set_span_in_context(chunk)))
         chunk.set_attribute("ebingest.outcome", "split")
         self._end(chunk)
 
     def _receipt(self, receipt: Receipt) -> None:
         self._parents.pop(receipt.request_id, None)
-        chunk = self._chunks.pop(receipt.request_id, None)
-        if chunk is None:  # it was never posted; the run's span says why
+        chunk = self._settled(receipt.request_id)
+        if chunk is None:  # the run's span says why
             return
         counts = {
             "delivered": len(receipt.delivered),

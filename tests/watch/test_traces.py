@@ -13,6 +13,9 @@ import pytest
 from conftest import Server
 from support import ROOT, audit_lines, ebingest, line, lines, scripted, without
 
+from eventbridge_cli.flow import Answered, Attempt, Chunk, Event, Origin, Receipt, Submitted
+from eventbridge_cli.watch.traces import Traces
+
 CANARY = "s3cr3t-c4n4ry"
 
 
@@ -137,6 +140,25 @@ def test_the_standard_variables_decide(tmp_path: Path) -> None:
     nothing = Trace(tmp_path, {}, lines(2), OTEL_TRACES_SAMPLER="always_off")
     assert (nothing.code, nothing.spans) == (0, [])
     assert "Note" not in nothing.stderr
+
+
+def test_chunks_with_the_same_content_may_be_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share a request id (`--window-size` lets copies through): each has its span all the same."""
+    body = Event(Origin("a", 1), b"{}", b"{}", "i", "t", "2026-03-02T09:15:03Z")
+    chunk, attempt = Chunk.of([body]), Attempt(1, "delivered", 0.001, 200)
+    with collector() as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        traces = Traces("run", "https://api.mypurecloud.de/api/v2/events/ingest", warn=pytest.fail)
+        for fact in (
+            Submitted(chunk, "id"),
+            Answered("id", 14, attempt),
+            Receipt(chunk, "id", (body,), (), (), (attempt,)),
+        ):
+            traces.observe(fact)
+            traces.observe(fact)
+        traces.finish(0, "")
+        names = sorted(span["name"] for span in kept(url)["spans"])
+    assert names == ["POST", "POST", "chunk", "chunk", "ingest"]
 
 
 @pytest.mark.parametrize("mute", [True, False], ids=["mute", "dead"])
