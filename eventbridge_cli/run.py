@@ -9,7 +9,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -73,6 +73,10 @@ def credentials(settings: Settings, where: Endpoints, *, to_ingest: bool) -> Cre
 Item = Chunk | Rejection | Duplicate
 
 
+def _new_run() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
 def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -81,9 +85,9 @@ def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:
 class Job:
     """One ingest run, as it was asked for.
 
-    `items` are the intake's, where a process of its own makes them. `state` takes the place of the settings' state
-    folder. `watch` shows progress while the run lasts, `observe` is
-    told each fact, `warn` what the user should know although it does not end the run.
+    `run` is its id. `items` are the intake's, where a process of its own makes them. `state` takes the place of the
+    settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what the user
+    should know although it does not end the run.
     """
 
     settings: Settings
@@ -95,6 +99,7 @@ class Job:
     watch: Callable[[Tally, Meter], AbstractContextManager[None]] = _show_nothing
     observe: Callable[[Fact], None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None
+    run: str = field(default_factory=_new_run)
 
     @property
     def letters(self) -> Letters | None:
@@ -111,7 +116,6 @@ def ingest(job: Job) -> Summary:
     settings = job.settings
     where = endpoints(settings)
     who = credentials(settings, where, to_ingest=True)
-    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     folder = settings.state or user_state_path("ebingest")
     places = Places(
         state=job.state or folder,
@@ -122,7 +126,7 @@ def ingest(job: Job) -> Summary:
     scope = scope_name(where.ingest_url, who.client_id)
     with (
         opened(
-            run,
+            job.run,
             places,
             scope,
             remember_days=settings.remember,

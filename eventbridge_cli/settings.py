@@ -10,7 +10,13 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
 
 from eventbridge_cli.errors import ConfigurationError, UsageError
 
@@ -119,6 +125,13 @@ class Settings(BaseSettings):
     audit: Path = Field(Path("ingestion_audit.jsonl"), description="Audit file; appended to.")
     dead_letters: Path = Field(Path("dead_letters.ndjson"), description="Where bad records are kept.")
     summary_file: Path | None = Field(None, description="Write the summary there as JSON.")
+    metrics_textfile: Path | None = Field(
+        None, description="Write Prometheus metrics there, for the textfile collector; the name ends in .prom."
+    )
+    otlp: bool = Field(
+        default=False,
+        description="Send traces to an OpenTelemetry collector; the OTEL_ variables say where (on or off).",
+    )
     state: Path | None = Field(None, description="Folder of the delivered keys; by default the user's state folder.")
     remember: float = Field(7, ge=0, description="Days for which delivered keys are kept.")
     key: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
@@ -223,6 +236,8 @@ def load(**flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError("The file .env in this folder is not text in UTF-8.", "Save it as UTF-8.") from error
     except ValidationError as error:
         problems = {
             str(detail["loc"][0]): detail["msg"].removeprefix("Value error, ")
@@ -249,6 +264,25 @@ def _variable(name: str) -> str:
 def variables() -> dict[str, str]:
     """Every environment variable's main name, with what it is for."""
     return {_variable(name): field.description or "" for name, field in Settings.model_fields.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The names of the variables that are set, by where; `unknown` are named like settings, but are none."""
+
+    environment: tuple[str, ...]
+    env_file: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def given() -> Given:
+    """Which variables are set, and where. One that stands in both places counts for the environment, which wins."""
+    known = set(variables())
+    environment = {_variable(name) for name in EnvSettingsSource(Settings)()}
+    env_file = {_variable(name) for name in DotEnvSettingsSource(Settings)()} - environment
+    odd = {name.upper() for name in os.environ if name.upper().startswith("EBINGEST_")} - known
+    odd |= {f"EBINGEST_{name.upper()}" for name in env_file - known}
+    return Given(tuple(sorted(environment)), tuple(sorted(env_file & known)), tuple(sorted(odd)))
 
 
 @dataclass(frozen=True, slots=True)

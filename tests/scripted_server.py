@@ -3,10 +3,12 @@
 The script is JSON: `answers` (a list, one for each POST in turn, then 200), `always` (an answer to every POST),
 `max_bytes` (413 above), `poison` (400 without names while this interaction id is in the body), `quota`
 (`allowed` requests in `window` seconds, with truthful headers and 429 above), `tokens` (answers of the token
-endpoint). GET /ledger gives each POST with its time, status, ids and request id.
+endpoint), `skew` (seconds by which its `Date` lies), `tls` (a PEM file with key and certificates, to speak https).
+GET /ledger gives each POST with its time, status, ids and request id.
 """
 
 import json
+import ssl
 import sys
 import threading
 import time
@@ -22,6 +24,12 @@ class Scripted(BaseHTTPRequestHandler):
     posts: ClassVar[list[dict[str, Any]]] = []
     tokens: ClassVar[list[dict[str, Any]]] = []
     lock = threading.Lock()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.script.get("skew", 0))
+
+    def do_HEAD(self) -> None:
+        self._answer({"status": 405, "body": ""})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -111,7 +119,13 @@ class Server(ThreadingHTTPServer):
 if __name__ == "__main__":
     Scripted.script = json.loads(sys.argv[1])
     with Server(("127.0.0.1", 0), Scripted) as server:
-        sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")
+        scheme = "http"
+        if "tls" in Scripted.script:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(Scripted.script["tls"])
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            scheme = "https"
+        sys.stdout.write(f"{scheme}://127.0.0.1:{server.server_address[1]}\n")
         sys.stdout.flush()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdin.read()

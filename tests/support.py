@@ -69,6 +69,13 @@ def audit_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in path.read_bytes().splitlines()]
 
 
+def without(module: str, folder: Path) -> dict[str, str]:
+    """Variables under which the tool runs as if a module were not installed; `folder` is for what that takes."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n", encoding="utf-8")
+    return {"PYTHONPATH": str(folder)}
+
+
 @contextmanager
 def scripted(script: dict[str, Any]) -> Iterator[str]:
     """A platform that does what `script` says, in a process of its own; see `scripted_server.py`. Gives its URL."""

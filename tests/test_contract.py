@@ -28,8 +28,10 @@ MAY_IMPORT = {
     "ledger": NOUNS | {"ledger"},
     "lake": NOUNS | {"schema", "settings", "lake"},
     "sandbox": {"errors", "sandbox"},
+    "watch": NOUNS | {"ledger", "watch"},
     "run": NOUNS | {"settings", "intake", "delivery", "ledger"},
-    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "sandbox", "cli"},
+    "doctor": NOUNS | {"settings", "delivery", "ledger", "run"},
+    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "doctor", "sandbox", "watch", "cli"},
 }
 EXTRAS = {"obstore": "objects", "confluent_kafka": "kafka", "pyarrow": "parquet"}
 
@@ -53,6 +55,7 @@ def test_imports_run_one_way(path: Path) -> None:
             assert top != "httpx" or here in {"delivery", "lake"}, f"{path} imports {name}"
             assert top not in EXTRAS or path.stem == EXTRAS[top], f"{path} imports {name}"
             assert top not in {"starlette", "uvicorn"} or here == "sandbox", f"{path} imports {name}"
+            assert top not in {"prometheus_client", "opentelemetry"} or here == "watch", f"{path} imports {name}"
             if top == "eventbridge_cli":
                 assert rest.split(".")[0] in MAY_IMPORT[here], f"{path} imports {name}"
 
@@ -111,6 +114,8 @@ def test_env_example_names_every_setting() -> None:
 
 
 def default_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

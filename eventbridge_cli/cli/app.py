@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from eventbridge_cli.cli.audit import audit
 from eventbridge_cli.cli.dedupe import dedupe
+from eventbridge_cli.cli.doctor import doctor
 from eventbridge_cli.cli.ingest import ingest
 from eventbridge_cli.cli.replay import replay
 from eventbridge_cli.cli.sandbox import sandbox
@@ -79,7 +80,7 @@ def ebingest(
     """  # noqa: D301 - typer keeps the lines of a paragraph that begins with a backspace
 
 
-for command in (validate, dedupe, ingest, replay, status, token, sandbox):
+for command in (validate, dedupe, ingest, replay, status, doctor, token, sandbox):
     app.command()(command)
 app.add_typer(audit)
 

@@ -17,6 +17,8 @@ from eventbridge_cli.cli.options import (
     Keys,
     MaxErrors,
     MaxRecordBytes,
+    MetricsTextfile,
+    Otlp,
     Progress,
     Quiet,
     ShowProgress,
@@ -211,6 +213,8 @@ def ingest(
             rich_help_panel=FILES,
         ),
     ] = None,
+    metrics_textfile: MetricsTextfile = None,
+    otlp: Otlp = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     progress: ShowProgress = Progress.AUTO,
@@ -245,11 +249,13 @@ def ingest(
         "summary_file": summary_file,
         "state": state,
         "remember": remember,
+        "metrics_textfile": metrics_textfile,
+        "otlp": otlp,
     }
     screen = Screen(quiet=quiet, progress=progress)
     settings = load(**flags)
     budget = ErrorBudget.parse(max_errors) if max_errors else None
-    own_files = [settings.audit, settings.dead_letters, settings.summary_file]
+    own_files = [settings.audit, settings.dead_letters, settings.summary_file, settings.metrics_textfile]
     intake = intake_of(inputs, settings, strict=strict, own_files=own_files)
     if dry_run:
         show_plan(intake, settings, screen, output)

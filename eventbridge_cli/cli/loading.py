@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from eventbridge_cli.cli.reading import written
+from eventbridge_cli.cli.watching import Watched
 
 if TYPE_CHECKING:
     from eventbridge_cli.cli.screen import Screen
@@ -60,11 +61,14 @@ def carry_out(job: "Job", screen: "Screen", output: Output) -> NoReturn:
     """Run a job, print its account, and end with its exit code."""
     from eventbridge_cli.run import ingest
 
-    summary = ingest(job)
-    document = json.dumps(summary.as_dict())
-    with written(job.settings.summary_file) as file:
-        if file is not None:
-            file.write(document.encode() + b"\n")
+    watched = Watched(job)
+    with watched.told_of_failure():
+        summary = ingest(watched.job)
+        document = json.dumps(summary.as_dict())
+        with written(job.settings.summary_file) as file:
+            if file is not None:
+                file.write(document.encode() + b"\n")
+    watched.finish(summary.exit_code, summary.stopped["code"] if summary.stopped else "")
     if output is Output.JSON:
         typer.echo(document)
     screen.summary(summary)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-DELIVERY, FILES, SCREEN, INTAKE = "Delivery", "Files", "Screen", "Reading"
+DELIVERY, FILES, SCREEN, INTAKE, WATCHING = "Delivery", "Files", "Screen", "Reading", "Watching"
 
 
 class Progress(StrEnum):
@@ -101,6 +101,26 @@ Verbose = Annotated[
 ShowProgress = Annotated[
     Progress,
     typer.Option("--progress", help="Show a progress bar; auto: on a terminal.", rich_help_panel=SCREEN),
+]
+MetricsTextfile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write Prometheus metrics there, every 15 s and at the end, for the textfile collector; the name ends "
+        "in .prom. \\[env: EBINGEST_METRICS_TEXTFILE]",
+        show_default=False,
+        rich_help_panel=WATCHING,
+    ),
+]
+Otlp = Annotated[
+    bool | None,
+    typer.Option(
+        "--otlp/--no-otlp",
+        help="Send a trace of the run to an OpenTelemetry collector; the OTEL_ variables say where. "
+        "\\[env: EBINGEST_OTLP]",
+        show_default="off",
+        rich_help_panel=WATCHING,
+    ),
 ]
 OutputFile = Annotated[
     Path | None,

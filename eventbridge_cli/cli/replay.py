@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eventbridge_cli.cli.loading import Output, carry_out, show_plan
-from eventbridge_cli.cli.options import Progress, Quiet, ShowProgress, Verbose
+from eventbridge_cli.cli.options import MetricsTextfile, Otlp, Progress, Quiet, ShowProgress, Verbose
 from eventbridge_cli.flow import Reason
 
 
@@ -21,6 +21,8 @@ def replay(
     output: Annotated[
         Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")
     ] = Output.TEXT,
+    metrics_textfile: MetricsTextfile = None,
+    otlp: Otlp = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     progress: ShowProgress = Progress.AUTO,
@@ -40,8 +42,9 @@ def replay(
     from eventbridge_cli.settings import load
 
     screen = Screen(quiet=quiet, progress=progress)
-    settings = load()
-    intake = intake_of([str(letters)], settings, strict=False, own_files=[settings.audit, settings.summary_file])
+    settings = load(metrics_textfile=metrics_textfile, otlp=otlp)
+    own_files = [settings.audit, settings.summary_file, settings.metrics_textfile]
+    intake = intake_of([str(letters)], settings, strict=False, own_files=own_files)
     intake = replace(intake, reader=Letters([each.value for each in reason or []]))
     if dry_run:
         show_plan(intake, settings, screen, output)

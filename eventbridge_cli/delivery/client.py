@@ -8,7 +8,7 @@ import httpx
 
 from eventbridge_cli.delivery.transport import Transport
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
-from eventbridge_cli.errors import EndpointError
+from eventbridge_cli.errors import ConfigurationError, EndpointError
 
 MAX_ANSWER_BYTES = 1_000_000
 """An answer is read no further than this; none that means anything is as long."""
@@ -24,11 +24,22 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     Args:
         concurrency: connections, at most.
         timeout: seconds to wait for each part of an answer.
+
+    Raises:
+        ConfigurationError: the certificates that the environment names can't be read.
     """
-    transport = None if getproxies() else Transport(httpx.create_ssl_context(), most=MAX_ANSWER_BYTES)
+    try:
+        certificates = httpx.create_ssl_context()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be read: {error.strerror or error}.",
+            "Give the path of a PEM file with SSL_CERT_FILE, or unset both.",
+        ) from error
+    transport = None if getproxies() else Transport(certificates, most=MAX_ANSWER_BYTES)
     return httpx.AsyncClient(
         transport=transport,
         headers={"User-Agent": f"ebingest/{version('ebingest')}"},
+        verify=certificates,
         timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
         limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),
         follow_redirects=False,
@@ -58,9 +69,9 @@ async def post(
             # httpx gives header names in lower case.
             return Answer(response.status_code, dict(response.headers), bytes(body))
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        if untrusted := _untrusted(error):
+        if reason := untrusted(error):
             raise EndpointError(
-                f"The certificate of {url} is not trusted: {untrusted}.",
+                f"The certificate of {url} is not trusted: {reason}.",
                 "Set SSL_CERT_FILE to the certificate of your proxy or company, then run again.",
             ) from error
         return NoAnswer("no_connection", sent=False)
@@ -80,7 +91,8 @@ async def post(
         return NoAnswer("connection_lost", sent=True)
 
 
-def _untrusted(error: BaseException | None) -> str:
+def untrusted(error: BaseException | None) -> str:
+    """Why a certificate was not trusted, if that is what lies behind an error."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message

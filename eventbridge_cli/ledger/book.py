@@ -14,7 +14,6 @@ A rejected or refused record is in the dead letters before the audit file says s
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 
 from eventbridge_cli.errors import EbingestError, StorageError
@@ -23,7 +22,7 @@ from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 from eventbridge_cli.ledger.audit import AuditLogger
 from eventbridge_cli.ledger.dead_letters import DeadLetters
 from eventbridge_cli.ledger.delivered import DeliveredStore
-from eventbridge_cli.ledger.lock import locked
+from eventbridge_cli.ledger.lock import audit_lock, locked
 from eventbridge_cli.ledger.summary import Summary, summarize
 from eventbridge_cli.ledger.tally import Tally
 
@@ -157,10 +156,9 @@ def opened(
         StateLockedError: another run holds the state or the audit file.
         StorageError: a file can't be opened.
     """
-    audit_name = blake2b(str(where.audit.resolve()).encode(), digest_size=10).hexdigest()
     with (
         locked(where.state, scope, "the same endpoint and client", wait=lock_wait),
-        locked(where.locks, f"audit-{audit_name}", f"the audit file {where.audit}", wait=lock_wait),
+        locked(where.locks, audit_lock(where.audit), f"the audit file {where.audit}", wait=lock_wait),
         AppendedLines(where.audit) as lines,
         DeliveredStore(where.state / f"{scope}.sqlite3", run, remember_days=remember_days) as delivered,
         DeadLetters(where.dead_letters, run, warn) as letters,

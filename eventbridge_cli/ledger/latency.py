@@ -15,12 +15,14 @@ class Latency:
 
     count: int = 0
     longest: float = 0.0
+    total: float = 0.0
     _buckets: Counter[int] = field(default_factory=Counter)
 
     def add(self, seconds: float) -> None:
         """Take one latency in."""
         self.count += 1
         self.longest = max(self.longest, seconds)
+        self.total += seconds
         self._buckets[round(math.log(max(seconds, _FLOOR)) / _GROWTH)] += 1
 
     def quantile(self, share: float) -> float:
@@ -36,7 +38,7 @@ class Latency:
     def histogram(self) -> list[tuple[float, int]]:
         """How many requests took up to each bound, and longer than the bound before, in seconds."""
         counts = [0] * len(_BOUNDS)
-        for bucket, count in self._buckets.items():
+        for bucket, count in tuple(self._buckets.items()):  # a copy: another thread may ask while the run goes on
             seconds = math.exp(bucket * _GROWTH)
             counts[next(i for i, bound in enumerate(_BOUNDS) if seconds <= bound)] += count
         return list(zip(_BOUNDS, counts, strict=True))

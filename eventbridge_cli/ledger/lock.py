@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -42,6 +43,11 @@ def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def audit_lock(audit: Path) -> str:
+    """The name of the lock of an audit file."""
+    return f"audit-{blake2b(str(audit.resolve()).encode(), digest_size=10).hexdigest()}"
 
 
 def _holder(path: Path) -> str:

@@ -47,7 +47,7 @@ def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
 
 
 def _scope(path: Path) -> Scope:
-    held_by = _holder(path.with_suffix(".lock"))
+    held_by = holder(path.with_suffix(".lock"))
     # Even to read, SQLite makes files beside a database in WAL mode, unless it is told that nobody writes to it.
     at_rest = held_by is None and not path.with_name(f"{path.name}-wal").exists()
     mode = "immutable=1" if at_rest else "mode=ro"
@@ -60,7 +60,7 @@ def _scope(path: Path) -> Scope:
     return Scope(path.stem, row[0], row[1], newest, held_by)
 
 
-def _holder(lock: Path) -> int | None:
+def holder(lock: Path) -> int | None:
     """The process that holds a lock: the pid file says which, the lock itself says whether."""
     if not lock.exists():
         return None

@@ -1,0 +1,106 @@
+"""`ebingest doctor`: would a run work, and if not, what is to be mended?"""
+
+import json
+import textwrap
+from collections import Counter
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eventbridge_cli.cli.loading import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.text import Text
+
+    from eventbridge_cli.doctor import Finding
+
+_MEND = 3
+_STYLES = {"ok": "green", "note": "yellow", "bad": "bold red", "skipped": "dim"}
+_MARGIN = " " * 30  # where what is said of a check begins
+_NARROWEST = 30
+
+
+def doctor(
+    *, output: Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")] = Output.TEXT
+) -> None:
+    """Check everything that a run needs, and say what to mend; exit 0 if nothing, 3 if something.
+
+    Settings, names, connections, certificates, clocks, the token, the ingest endpoint, files, space and locks. All
+    checks are made, even where one fails. No event is sent and nothing is changed.
+    """
+    import asyncio
+
+    from eventbridge_cli.doctor import State, examine
+
+    async def look(tell: "Callable[[Finding], None]") -> "list[Finding]":
+        findings = []
+        async for finding in examine():
+            findings.append(finding)
+            tell(finding)
+        return findings
+
+    text = output is Output.TEXT
+    page = _Page()
+    findings = asyncio.run(look(page.tell if text else lambda _: None))
+    exit_code = _MEND if any(finding.state is State.BAD for finding in findings) else 0
+    if text:
+        page.sum_up(findings)
+    else:
+        typer.echo(json.dumps({"exit_code": exit_code, "findings": [asdict(finding) for finding in findings]}))
+    raise typer.Exit(exit_code)
+
+
+class _Page:
+    """Prints each finding as it comes, under the heading of its group; lines are wrapped on a terminal alone."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._group = ""
+
+    def tell(self, finding: "Finding") -> None:
+        """One finding: what it came to, and what to do about it."""
+        from rich.text import Text
+
+        if finding.group != self._group:
+            self._line(Text(f"\n{finding.group}" if self._group else finding.group, style="bold"))
+            self._group = finding.group
+        style = _STYLES[finding.state]
+        first, *rest = self._wrapped(finding.detail) or [""]
+        dim = "dim" if style == "dim" else ""
+        self._line(Text.assemble("  ", (f"{finding.state:9}", style), (f"{finding.name:19}{first}", dim)))
+        for line in rest:
+            self._line(Text(_MARGIN + line))
+        for line in self._wrapped(finding.remedy):
+            self._line(Text(_MARGIN + line, style="" if style == "dim" else "cyan"))
+
+    def sum_up(self, findings: "list[Finding]") -> None:
+        """How many of each kind, the worst first."""
+        from rich.text import Text
+
+        count = Counter(finding.state.value for finding in findings)
+        if not count["bad"]:
+            notes = f", with {count['note']} to note" if count["note"] else ""
+            self._line(Text(f"\nReady: nothing has to be mended{notes}.", style="bold green"))
+            return
+        words = {"bad": "to mend", "note": "to note", "skipped": "skipped"}
+        parts = [f"{count[name]} {word}" for name, word in words.items() if count[name]]
+        self._line(Text(f"\nNot ready: {', '.join(parts)}.", style="bold red"))
+
+    def _wrapped(self, text: str) -> list[str]:
+        from eventbridge_cli.cli.screen import safe
+
+        lines = [safe(line) for line in text.splitlines()]
+        if not self._console.is_terminal:
+            return lines
+        width = max(_NARROWEST, self._console.width - len(_MARGIN))
+        wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
+        return [piece for line in lines for piece in wrap(line)]
+
+    def _line(self, text: "Text") -> None:
+        self._console.print(text, soft_wrap=True)
