@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from eventbridge_cli.ledger.audit import AuditLogger
     from eventbridge_cli.models import EventBatch, EventBridgeEvent, RoutingMetadata
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AuditLogger",
     "Chunk",

@@ -56,6 +56,14 @@ class Origin(NamedTuple):
         return place if self.index is None else f"{place}[{self.index}]"
 
 
+class Part(NamedTuple):
+    """Neighbouring lines of an NDJSON file that nobody has looked at yet. `line` is the number of the first."""
+
+    source: str
+    line: int
+    data: bytes
+
+
 class RawRecord(NamedTuple):
     """One record as it was read: its own bytes, not yet known to be JSON."""
 
@@ -113,6 +121,10 @@ class Rejection:
     reason: Reason
     problems: tuple[Problem, ...]
     data: bytes | None
+
+
+Portion = Part | Lines | Sequence[RawRecord | Rejection]
+"""Neighbouring records that are checked together."""
 
 
 class Event(NamedTuple):
@@ -307,10 +319,11 @@ class Events(Sequence[Event]):
 
     @cached_property
     def _made(self) -> tuple[Event, ...]:
-        columns = (self.bodies, self._ids, self._types, self._times, self.keys)
+        names = zip(self._ids, self._types, self._times, strict=True)
+        rows = zip(self._origins(), self.bodies, names, self.keys, strict=True)
         return tuple(
-            Event(origin, self._raw.get(index, body), body, *names, self._dropped.get(index, ()), key)
-            for index, (origin, body, *names, key) in enumerate(zip(self._origins(), *columns, strict=True))
+            Event(origin, self._raw.get(index, body), body, *fields, self._dropped.get(index, ()), key)
+            for index, (origin, body, fields, key) in enumerate(rows)
         )
 
     def _origins(self) -> Iterator[Origin]:

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from platformdirs import user_state_path
 
+from eventbridge_cli import __version__
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
@@ -137,7 +137,7 @@ def ingest(job: Job) -> Summary:
         _readable_twice(job.intake) as intake,
     ):
         ledger.begin(
-            version=version("ebingest"),
+            version=__version__,
             inputs=[source.name for source in intake.sources],
             ingest_url=where.ingest_url,
             strict=intake.strict,

@@ -3,7 +3,6 @@
 import ipaddress
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from eventbridge_cli.cores import usable_cores
 from eventbridge_cli.errors import ConfigurationError, UsageError
 
 REGIONS = {
@@ -71,11 +71,6 @@ def _split_commas(value: object) -> object:
 
 def _genesys(name: str, *platform_cli: str) -> AliasChoices:
     return AliasChoices(f"GENESYS_{name}", *(f"GENESYSCLOUD_{other}" for other in platform_cli))
-
-
-def usable_cores() -> int:
-    """How many cores this process may use; 1 where work can't be shared, since the system does not fork safely."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 
 
 class Settings(BaseSettings):

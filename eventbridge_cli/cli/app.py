@@ -4,20 +4,13 @@ import json
 import os
 import sys
 import traceback
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from eventbridge_cli.cli.audit import audit
-from eventbridge_cli.cli.dedupe import dedupe
-from eventbridge_cli.cli.doctor import doctor
-from eventbridge_cli.cli.ingest import ingest
-from eventbridge_cli.cli.replay import replay
-from eventbridge_cli.cli.sandbox import sandbox
-from eventbridge_cli.cli.status import status
-from eventbridge_cli.cli.token import token
-from eventbridge_cli.cli.validate import validate
+from eventbridge_cli import __version__
 from eventbridge_cli.errors import EbingestError
 
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell reports it
@@ -25,8 +18,27 @@ _INTERRUPTED = 130
 _BUG = 70
 
 
+COMMANDS = ("validate", "dedupe", "ingest", "replay", "status", "token", "doctor", "sandbox", "audit")
+"""Each is a function, or a group of commands, in the module of its name."""
+
+
 class _Commands(TyperGroup):
-    """Gives the two ways in which people end a command their own exit codes."""
+    """Loads a command when it is called; gives the two ways in which people end one their own exit codes."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            found = getattr(import_module(f"eventbridge_cli.cli.{cmd_name}"), cmd_name)
+            if not isinstance(found, typer.Typer):
+                single = typer.Typer(rich_markup_mode="rich", add_completion=False)
+                single.command(cmd_name)(found)
+                found = single
+            self.commands[cmd_name] = typer.main.get_command(found)
+        return self.commands[cmd_name]
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
@@ -51,9 +63,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"ebingest {version('ebingest')}")
+        typer.echo(f"ebingest {__version__}")
         raise typer.Exit
 
 
@@ -80,11 +90,6 @@ def ebingest(
     """  # noqa: D301 - typer keeps the lines of a paragraph that begins with a backspace
 
 
-for command in (validate, dedupe, ingest, replay, status, doctor, token, sandbox):
-    app.command()(command)
-app.add_typer(audit)
-
-
 def main() -> None:
     """Run the command line. Every way to the exit leads through here."""
     try:
@@ -98,8 +103,7 @@ def main() -> None:
 
 
 def _report(error: EbingestError) -> None:
-    from eventbridge_cli.cli.screen import Screen
-
+    
     Screen().error(error)
     if "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]:
         stopped = {"code": error.code, "message": error.message, "remedy": error.remedy}

@@ -10,6 +10,7 @@ import typer
 from eventbridge_cli.cli.loading import Output
 
 audit = typer.Typer(
+    add_completion=False,
     name="audit", no_args_is_help=True, help="Ask the audit file: is it whole, and what became of a record?"
 )
 

@@ -47,10 +47,17 @@ def dedupe(
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.flow import Duplicate, Rejection
     from eventbridge_cli.ledger.tally import Tally
-    from eventbridge_cli.settings import load
 
-    settings = load(key=key, window=window, window_size=window_size, max_record_bytes=max_record_bytes, jobs=jobs)
-    intake = intake_of(inputs, settings, strict=strict, own_files=[output])
+    intake = intake_of(
+        inputs,
+        strict=strict,
+        own_files=[output],
+        key=key,
+        window=window,
+        window_size=window_size,
+        max_record_bytes=max_record_bytes,
+        jobs=jobs,
+    )
     screen, tally = Screen(quiet=quiet, progress=progress), Tally()
     with ExitStack() as files:
         out = files.enter_context(written(output or Path("-")))

@@ -1,11 +1,13 @@
 """From the command line to an intake: what validate, dedupe and ingest have in common."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from eventbridge_cli.cores import usable_cores
 from eventbridge_cli.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -13,13 +15,24 @@ if TYPE_CHECKING:
     from eventbridge_cli.settings import Settings
 
 
+_SETTINGS = ("window", "window_size", "max_record_bytes", "chunk_events", "chunk_bytes", "jobs")
+
+
 def intake_of(
-    inputs: Sequence[str] | None, settings: "Settings", *, strict: bool, own_files: Sequence[Path | None] = ()
+    inputs: Sequence[str] | None,
+    settings: "Settings | None" = None,
+    *,
+    strict: bool,
+    own_files: Sequence[Path | None] = (),
+    **flags: Any,
 ) -> "Intake":
-    """What to read, and how.
+    """What to read, and how: by `settings`, or by the flags of a command that has no use for the other settings.
+
+    A flag that is None was not given.
 
     Raises:
-        UsageError: an input is not there; or none is named and standard input is a terminal.
+        UsageError: an input is not there; or none is named and standard input is a terminal; or a flag is wrong.
+        ConfigurationError: names every setting that is wrong, all at once.
     """
     from eventbridge_cli.intake.key import Key
     from eventbridge_cli.intake.pipeline import Intake
@@ -30,19 +43,22 @@ def intake_of(
             "There is nothing to read.",
             "Name a file, a folder or a quoted glob, or pipe events in; see --help.",
         )
+    if settings is None and _environment_speaks():
+        from eventbridge_cli.settings import load
+
+        settings = load(**flags)
+    chosen: dict[str, Any] = {"jobs": usable_cores()} | {n: value for n, value in flags.items() if value is not None}
+    if settings is not None:
+        chosen = {name: getattr(settings, name) for name in _SETTINGS} | {"key": ",".join(settings.key)}
+    if "key" in chosen:
+        chosen["key"] = Key([path.strip() for path in chosen["key"].split(",")])
     sources = resolve(inputs or [], leave_out=[path for path in own_files if path is not None])
-    return Intake(
-        sources=tuple(sources),
-        strict=strict,
-        max_record_bytes=settings.max_record_bytes,
-        key=Key(settings.key),
-        window=settings.window,
-        window_size=settings.window_size,
-        chunk_events=settings.chunk_events,
-        chunk_bytes=settings.chunk_bytes,
-        meter=Meter(size_of(sources)),
-        jobs=settings.jobs,
-    )
+    return Intake(sources=tuple(sources), strict=strict, meter=Meter(size_of(sources)), **chosen)
+
+
+def _environment_speaks() -> bool:
+    """Whether any setting may be set. If not, the module that would ask is not loaded: it takes longer than the rest."""
+    return Path(".env").exists() or any(name.upper().startswith("EBINGEST_") for name in os.environ)
 
 
 @contextmanager

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -117,7 +115,10 @@ class Screen:
                 yield
 
     @contextmanager
-    def _bar(self, tally: Tally, meter: Meter) -> Iterator[None]:
+    def _bar(self, tally: "Tally", meter: "Meter") -> Iterator[None]:
+        from rich.live import Live
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
         progress = Progress(
             BarColumn(),
             DownloadColumn(table_column=Column(no_wrap=True)),

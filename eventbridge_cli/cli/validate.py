@@ -66,10 +66,10 @@ def validate(
     from eventbridge_cli.errors import TooManyErrorsError
     from eventbridge_cli.flow import Rejection
     from eventbridge_cli.ledger.tally import ErrorBudget, Tally
-    from eventbridge_cli.settings import load
 
-    settings = load(max_record_bytes=max_record_bytes, jobs=jobs)
-    intake = intake_of(inputs, settings, strict=strict, own_files=[valid_out, invalid_out])
+    intake = intake_of(
+        inputs, strict=strict, own_files=[valid_out, invalid_out], max_record_bytes=max_record_bytes, jobs=jobs
+    )
     budget = ErrorBudget.parse(max_errors) if max_errors else None
     screen, tally = Screen(quiet=quiet, progress=progress), Tally()
     report = {

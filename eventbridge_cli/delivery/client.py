@@ -1,11 +1,11 @@
 """The one place that builds the HTTP client and turns its exceptions into values."""
 
 import ssl
-from importlib.metadata import version
 from urllib.request import getproxies
 
 import httpx
 
+from eventbridge_cli import __version__
 from eventbridge_cli.delivery.transport import Transport
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, EndpointError
@@ -38,7 +38,7 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     transport = None if getproxies() else Transport(certificates, most=MAX_ANSWER_BYTES)
     return httpx.AsyncClient(
         transport=transport,
-        headers={"User-Agent": f"ebingest/{version('ebingest')}"},
+        headers={"User-Agent": f"ebingest/{__version__}"},
         verify=certificates,
         timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
         limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 
 from eventbridge_cli.flow import Lines, Origin, Problem, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.intake.sources import BLOCK
 from eventbridge_cli.intake.window import SPACE, Held, Window, match_end
 
 MAX_RECORD_BYTES = 1_000_000
@@ -87,20 +88,20 @@ class Cutter(Window):
         super().__init__(read_block)
         self._name = name
         self._limit = limit
-        self._stride = _FIRST_STRIDE  # how far the fast way looks ahead, in bytes
+        self.is_open = False  # whether the source ended within an array of records
+        self._stride = _FIRST_STRIDE if line is None else BLOCK  # how far the fast way looks ahead, in bytes
         self._lines_seen = line is not None  # a record stood on a line of its own: taken for NDJSON from then on
         self._line = line or 1
         self._closed = True  # whether the last value had its end
 
     def records(self) -> Iterator[Lines | Record]:
         """All records of the source. Lazy: reads no more than it needs for the next one."""
-        while len(self._buffer) < _UTF16_SAMPLE and b"\n" not in self._buffer and self._fill():
-            pass
-        if self._buffer.startswith(_UTF16_BOMS) and b"\0" in self._buffer[:_UTF16_SAMPLE]:
-            yield self._not_utf8()
-            return
-        if self._buffer.startswith(_UTF8_BOM):
-            self._position = self._line_start = len(_UTF8_BOM)
+        if not self._lines_seen:
+            if self._is_utf16():
+                yield self._not_utf8()
+                return
+            if self._buffer.startswith(_UTF8_BOM):
+                self._position = self._line_start = len(_UTF8_BOM)
         while self._skip_space():
             if self._position >= self._careful_until:
                 yield from self._plain_lines()
@@ -110,6 +111,16 @@ class Cutter(Window):
             yield unreadable(self._here(), self._damage, None)
 
     # Layouts
+
+    @property
+    def offset(self) -> int:
+        """How many bytes of the source have been cut."""
+        return self._base + self._position
+
+    def _is_utf16(self) -> bool:
+        while len(self._buffer) < _UTF16_SAMPLE and b"\n" not in self._buffer and self._fill():
+            pass
+        return self._buffer.startswith(_UTF16_BOMS) and b"\0" in self._buffer[:_UTF16_SAMPLE]
 
     def _plain_lines(self) -> Iterator[Lines]:
         """The fast way through NDJSON: as many whole lines as are records beyond doubt.
@@ -129,8 +140,9 @@ class Cutter(Window):
             if self._are_records(region):
                 self._stride *= _STRIDE_GROWTH
                 self._lines_seen = True
-                yield Lines(self._name, self._line, region)
+                lines = Lines(self._name, self._line, region)
                 self._advance(end + 1)
+                yield lines
                 return
             self._careful_until = max(end, start) + 1
             if self._stride <= _FIRST_STRIDE:
@@ -202,6 +214,7 @@ class Cutter(Window):
             yield self._value(index)
             index += 1
             wants_value, after_comma, mended = False, False, not self._closed
+        self.is_open = True
         if not self._damage and (wants_value or not mended):
             yield self._misplaced("the end of the file inside an array")
         return False
@@ -212,7 +225,8 @@ class Cutter(Window):
         self._mark = self._position
         self._follow(_Brackets(_OBJECT, self._limit), in_array=True)
         self._held = None
-        if not self._closed and not self._damage:
+        self.is_open = not self._closed
+        if self.is_open and not self._damage:
             yield self._misplaced("the end of the file inside an object")
 
     # Values

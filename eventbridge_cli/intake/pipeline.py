@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from eventbridge_cli.flow import Checked, Chunk, Duplicate, Lines, RawRecord, Rejection
+from eventbridge_cli.flow import Portion, Checked, Chunk, Duplicate, Lines, Part, RawRecord, Rejection
 from eventbridge_cli.intake.chunk import MAX_BYTES, MAX_EVENTS, chunk
 from eventbridge_cli.intake.dedupe import DeduplicationCache
 from eventbridge_cli.intake.key import Key
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES
-from eventbridge_cli.intake.read import read
+from eventbridge_cli.intake.read import read, read_parts
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
 
@@ -22,7 +22,7 @@ class Reader(Protocol):
 
     def __call__(
         self, sources: Sequence[Source], *, meter: Meter, max_record_bytes: int
-    ) -> Iterator[Lines | RawRecord | Rejection]:
+    ) -> Iterator[Part | Lines | RawRecord | Rejection]:
         """Read all records, lazily."""
         ...
 
@@ -51,12 +51,11 @@ class Intake:
     def checked(self, *, keyed: bool = False) -> Iterator[Checked]:
         """Valid events and rejections, in the order in which they were read; with their keys, if `keyed`."""
         validator = Validator(strict=self.strict, key=self.key if keyed else None, limit=self.max_record_bytes)
-        batches = self._batches()
         if self.shared == 1:
-            return map(validator.check, batches)
+            return (validator.check(batch) for batch in self._batches(self.reader) if not isinstance(batch, Part))
         from eventbridge_cli.intake.share import share  # noqa: PLC0415 - processes are slow to import
 
-        return share(validator.check, batches, self.shared)
+        return share(validator, self._batches(self.reader if self.reader is not read else read_parts), self.shared)
 
     def unique(self) -> Iterator[Checked]:
         """As `checked`, with keys, and copies told apart."""
@@ -66,17 +65,19 @@ class Intake:
         """What is to be sent, in chunks."""
         return chunk(self.unique(), max_events=self.chunk_events, max_bytes=self.chunk_bytes)
 
-    def _batches(self) -> Iterator[Lines | list[RawRecord | Rejection]]:
+    def _batches(self, reader: Reader) -> Iterator[Portion]:
         """What is read, in portions that are worth handing on; from a stream nothing is held back."""
         most = 1 if self.meter.total is None else _MOST_RECORDS
         records: list[RawRecord | Rejection] = []
-        for item in self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes):
-            if not isinstance(item, Lines):
+        for item in reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes):
+            if isinstance(item, RawRecord | Rejection):
                 records.append(item)
-            if records and (isinstance(item, Lines) or len(records) >= most):
+                if len(records) < most:
+                    continue
+            if records:
                 yield records
                 records = []
-            if isinstance(item, Lines):
+            if isinstance(item, Lines | Part):
                 yield item
         if records:
             yield records

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from eventbridge_cli.flow import Lines, Origin, RawRecord, Rejection
+from eventbridge_cli.flow import Lines, Origin, Part, RawRecord, Rejection
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, unreadable
+from eventbridge_cli.intake.parts import parts
 from eventbridge_cli.intake.sources import DAMAGED, Meter, Source, open_source
 
 def read(
@@ -20,6 +21,18 @@ def read(
         try:
             with open_source(source, meter) as read_block:
                 yield from Cutter(source.name, read_block, max_record_bytes).records()
+        except DAMAGED as error:
+            yield unreadable(Origin(source.name, 1), error, None)
+
+
+def read_parts(
+    sources: Sequence[Source], *, meter: Meter, max_record_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[Part | Lines | RawRecord | Rejection]:
+    """As `read`, with NDJSON in parts that are still to be cut."""
+    for source in sources:
+        try:
+            with open_source(source, meter) as read_block:
+                yield from parts(source.name, read_block, max_record_bytes)
         except DAMAGED as error:
             yield unreadable(Origin(source.name, 1), error, None)
 

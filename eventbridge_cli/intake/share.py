@@ -1,4 +1,4 @@
-"""Share work among processes: batches in, results out, in the same order."""
+"""Share the check of records among processes; the results come in the order in which the records were read."""
 
 import os
 import signal
@@ -11,55 +11,116 @@ from queue import Queue
 from typing import Any
 
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Checked, Lines, RawRecord, Rejection
-
-Batch = Lines | Sequence[RawRecord | Rejection]
+from eventbridge_cli.flow import Portion, Checked, Lines, Part
+from eventbridge_cli.intake.cut import Cutter
+from eventbridge_cli.intake.validate import Validator
 
 _AHEAD = 2  # batches that are read ahead for each process
+_AS_SENT = Lines("", 0, b"")  # stands for the lines of a part, which need not travel back
 
 
-def share(check: Callable[[Batch], Checked], batches: Iterator[Batch], jobs: int) -> Iterator[Checked]:
-    """`map(check, batches)`, in `jobs` processes. They are made by fork, so that nothing has to be handed to them.
-
-    The batches are read in a thread of its own, so that a result is given as soon as it is there, even if the next
-    batch is long in coming.
+def share(validator: Validator, batches: Iterator[Portion], jobs: int) -> Iterator[Checked]:
+    """Check batches in `jobs` processes. They are made by fork, so that nothing has to be handed to them.
 
     Raises:
         StorageError: a process was killed, most likely for want of memory.
     """
-    sent: Queue[tuple[Batch, connection.Connection] | BaseException | None] = Queue()
-    room = threading.Semaphore(_AHEAD * jobs)
-    ended = threading.Event()
+    with ExitStack() as processes:
+        workers = [processes.enter_context(forked(_work, validator)) for _ in range(jobs)]
+        results = _Results(workers, batches)
+        processes.callback(results.close)
+        for batch, found, is_open in results:
+            if isinstance(batch, Part) and is_open:
+                yield from _again(validator, batch, results)
+                continue
+            for checked in found:
+                if isinstance(batch, Part) and checked.lines == _AS_SENT:
+                    yield checked._replace(lines=Lines(batch.source, batch.line, batch.data[:-1]))
+                else:
+                    yield checked
 
-    def feed(workers: Sequence[connection.Connection]) -> None:
+
+class _Results(Iterator[tuple[Portion, list[Checked], bool]]):
+    """Each batch with what its process made of it.
+
+    The batches are read in a thread of its own, so that a result is given as soon as it is there, even if the next
+    batch is long in coming.
+    """
+
+    def __init__(self, workers: Sequence[connection.Connection], batches: Iterator[Portion]) -> None:
+        self._sent: Queue[tuple[Portion, connection.Connection] | BaseException | None] = Queue()
+        self._room = threading.Semaphore(_AHEAD * len(workers))
+        self._closed = False
+        self._next: tuple[Portion, connection.Connection] | BaseException | None = None
+        threading.Thread(target=self._feed, args=(workers, batches), name="reading", daemon=True).start()
+
+    def close(self) -> None:
+        """Read no more."""
+        self._closed = True
+        self._room.release()
+
+    def peek(self) -> Portion | None:
+        """The batch that comes next, if any does."""
+        if self._next is None:
+            self._next = self._sent.get()
+        return self._next[0] if isinstance(self._next, tuple) else None
+
+    def __next__(self) -> tuple[Portion, list[Checked], bool]:
+        self.peek()
+        item, self._next = self._next, None
+        if isinstance(item, BaseException):
+            raise item
+        if item is None:
+            raise StopIteration
+        batch, worker = item
+        found, is_open = received(worker)
+        self._room.release()
+        return batch, found, is_open
+
+    def _feed(self, workers: Sequence[connection.Connection], batches: Iterator[Portion]) -> None:
         try:
             for worker, batch in zip(cycle(workers), batches, strict=False):
-                room.acquire()
-                if ended.is_set():
+                self._room.acquire()
+                if self._closed:
                     return
-                sent.put((batch, worker))
+                self._sent.put((batch, worker))
                 worker.send(batch)
-            sent.put(None)
+            self._sent.put(None)
         except BaseException as error:  # noqa: BLE001 - it is raised again, where the results are wanted
-            sent.put(error)
-
-    with ExitStack() as processes:
-        workers = [processes.enter_context(forked(_work, check)) for _ in range(jobs)]
-        processes.callback(room.release)
-        processes.callback(ended.set)
-        threading.Thread(target=feed, args=(workers,), name="reading", daemon=True).start()
-        while (item := sent.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            batch, worker = item
-            checked: Checked = received(worker)
-            room.release()
-            yield checked._replace(lines=batch) if isinstance(batch, Lines) else checked
+            self._sent.put(error)
 
 
-def _work(pipe: connection.Connection, check: Callable[[Batch], Checked]) -> None:
+def _again(validator: Validator, part: Part, results: _Results) -> Iterator[Checked]:
+    """Check a part here whose last array goes on in the next ones, and those, until array and part end together."""
+    given = 0
+
+    def read_on(_: int) -> bytes:
+        nonlocal given
+        following = results.peek() if given else part
+        if not isinstance(following, Part) or following.source != part.source or following.line < part.line:
+            return b""
+        if given:
+            next(results)
+        given += len(following.data)
+        return following.data
+
+    cutter = Cutter(part.source, read_on, validator.limit, line=part.line)
+    for batch in cutter.records():
+        yield validator.check(batch if isinstance(batch, Lines) else [batch])
+        if cutter.offset == given:
+            return
+
+
+def _work(pipe: connection.Connection, validator: Validator) -> None:
     while True:
-        pipe.send(check(pipe.recv())._replace(lines=None))
+        batch: Portion = pipe.recv()
+        if not isinstance(batch, Part):
+            pipe.send(([validator.check(batch)], False))
+            continue
+        found, is_open = validator.part(batch)
+        if len(found) == 1 and found[0].lines is not None and len(found[0].lines.data) + 1 == len(batch.data):
+            found = [found[0]._replace(lines=_AS_SENT)]
+        pipe.send((found, is_open))
 
 
 @contextmanager

@@ -15,13 +15,14 @@ from eventbridge_cli.flow import (
     Lines,
     Origin,
     Outcome,
+    Part,
     Problem,
     RawRecord,
     Reason,
     Rejection,
     Stage,
 )
-from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, cut_line
+from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, cut_line
 from eventbridge_cli.intake.key import Key, compact
 from eventbridge_cli.schema import bulk_validator, plain_validator
 
@@ -76,17 +77,24 @@ class Validator:
 
     def __init__(self, *, strict: bool = False, key: Key | None = None, limit: int = MAX_RECORD_BYTES) -> None:
         self._strict = strict
-        self._limit = limit
+        self.limit = limit
         self._key = key
         self._validator = bulk_validator(strict=strict)
         self._usual = plain_validator()
 
     def check(self, batch: Lines | Sequence[RawRecord | Rejection]) -> Checked:
-        """Check neighbouring records."""
+        """Check neighbouring records that are cut already."""
         if isinstance(batch, Lines):
             return self._lines(batch)
         outcomes = [item if isinstance(item, Rejection) else self.record(item) for item in batch]
         return Checked(None, len(outcomes), dict(enumerate(outcomes)))
+
+    def part(self, part: Part) -> tuple[list[Checked], bool]:
+        """Cut a part and check its records; also whether it ends within an array, so that this can't be right."""
+        blocks = [b"", part.data]
+        cutter = Cutter(part.source, lambda _: blocks.pop() if blocks else b"", self.limit, line=part.line)
+        checked = [self.check(batch if isinstance(batch, Lines) else [batch]) for batch in cutter.records()]
+        return checked, cutter.is_open
 
     def record(self, record: RawRecord) -> Event | Rejection:
         """Check a single record."""
@@ -111,8 +119,8 @@ class Validator:
                 fields = check(line)
             except ValidationError:
                 record = RawRecord(Origin(lines.source, lines.first + index), line)
-                if cut_line(record, self._limit) != [record]:
-                    records = (each for whole in lines.records() for each in cut_line(whole, self._limit))
+                if cut_line(record, self.limit) != [record]:
+                    records = (each for whole in lines.records() for each in cut_line(whole, self.limit))
                     return self.check(list(records))
                 outcome = outcomes[index] = self.record(record)
                 fields = _NOTHING

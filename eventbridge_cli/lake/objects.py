@@ -8,13 +8,13 @@ and a process that ends in that moment is aborted in place of giving its exit co
 import os
 import re
 from datetime import timedelta
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from eventbridge_cli import __version__
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.flow import Batch
 from eventbridge_cli.lake.payload import Encoder, LakeObject
@@ -134,7 +134,7 @@ class ObjectsTarget:
 
 def _store(scheme: str, bucket: str, prefix: str) -> S3Store | GCSStore | AzureStore:
     # Not as client options: those would put aside what the environment says of proxies, certificates and http.
-    config: Any = {"user_agent": f"ebingest/{version('ebingest')}"}
+    config: Any = {"user_agent": f"ebingest/{__version__}"}
     endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
     if is_loopback(urlsplit(endpoint).hostname or ""):
         config["allow_http"] = "true"

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from importlib.metadata import version
 from urllib.parse import SplitResult
 
 import httpx
 from pydantic import SecretStr
 
+from eventbridge_cli import __version__
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.flow import Batch
 from eventbridge_cli.lake.payload import ndjson
@@ -67,7 +67,7 @@ class WebhookTarget:
         self._secret = secret
         self._clock = clock
         self._client = httpx.AsyncClient(
-            headers={"User-Agent": f"ebingest/{version('ebingest')}", "Content-Type": "application/x-ndjson"},
+            headers={"User-Agent": f"ebingest/{__version__}", "Content-Type": "application/x-ndjson"},
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
         )
 

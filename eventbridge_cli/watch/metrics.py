@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +24,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from eventbridge_cli import __version__
 from eventbridge_cli.errors import StateLockedError
 from eventbridge_cli.ledger.tally import Tally
 
@@ -132,7 +132,7 @@ class _Run(Collector):
 
     def collect(self) -> Iterable[Metric]:
         tally = self.tally
-        about = {"run": self._run, "version": version("ebingest")}
+        about = {"run": self._run, "version": __version__}
         yield InfoMetricFamily("ebingest_run", "The run that these metrics describe.", about)
         yield _gauge("ebingest_running", "1 while the run is under way.", self.under_way)
         yield _gauge("ebingest_run_start_timestamp_seconds", "When it began, in seconds since 1970.", self._started)

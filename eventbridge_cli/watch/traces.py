@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from itertools import chain
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
+from eventbridge_cli import __version__
 from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.flow import Answered, Attempt, Fact, Receipt, Retried, Split, Submitted, TokenIssued
 from eventbridge_cli.ledger.tally import Tally
@@ -62,7 +62,7 @@ class Traces:
                 f"The OTEL_ variables can't be used: {error}.", "Mend them, or run without --otlp."
             ) from error
         self._provider.add_span_processor(processor)
-        self._tracer = self._provider.get_tracer("ebingest", version("ebingest"))
+        self._tracer = self._provider.get_tracer("ebingest", __version__)
         self._now = _clock()
         self._ended = 0
         self._tally = Tally()
@@ -230,7 +230,7 @@ def _status_of(attempt: Attempt) -> dict[str, AttributeValue]:
 
 def _resource() -> Resource:
     """Who we are, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES say otherwise."""
-    ours = Resource.create({SERVICE_NAME: "ebingest", SERVICE_VERSION: version("ebingest")})
+    ours = Resource.create({SERVICE_NAME: "ebingest", SERVICE_VERSION: __version__})
     return ours.merge(OTELResourceDetector().detect())
 
 
