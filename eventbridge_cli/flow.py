@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, partial
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from itertools import count, repeat
 from json.encoder import encode_basestring_ascii
 from operator import itemgetter
@@ -182,11 +182,6 @@ class Checked(NamedTuple):
     keys: Sequence[bytes] = ()
     contents: Sequence[int] = ()
 
-    @property
-    def plain(self) -> int:
-        """How many lines are valid as they are."""
-        return self.size - len(self.outcomes)
-
     def all(self) -> list[Outcome]:
         """Every record's outcome, in order."""
         if self.lines is None:
@@ -237,7 +232,9 @@ class Events(Sequence[Event]):
         self._ids: list[str] = []
         self._types: list[str] = []
         self._times: list[str] = []
-        self._runs: list[tuple[Origin, int]] = []  # where the first of some lines in a row stands, and how many they are
+        self._runs: list[
+            tuple[Origin, int]
+        ] = []  # where the first of some lines in a row stands, and how many they are
         self._raw: dict[int, bytes] = {}
         self._dropped: dict[int, tuple[str, ...]] = {}
         for event in events:
@@ -333,13 +330,12 @@ class Events(Sequence[Event]):
                 yield Origin(origin.source, line)
 
 
+@dataclass(frozen=True)
 class Chunk:
     """Events that travel in one request, with the bytes that were measured and are sent."""
 
-    def __init__(self, events: Sequence[Event], body: bytes) -> None:
-        self.events = Events.of(events)
-        self.body = body
-        self.sha256 = sha256(body).hexdigest()
+    events: Events
+    body: bytes
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> "Chunk":
@@ -347,13 +343,18 @@ class Chunk:
         events = Events.of(events)
         return cls(events, ENVELOPE_OPEN + b",".join(events.bodies) + ENVELOPE_CLOSE)
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of the body, in hexadecimal."""
+        return sha256(self.body).hexdigest()
+
     @property
     def request_id(self) -> str:
         """The `X-Request-Id`: a UUID (version 8, RFC 9562) of the body's content.
 
         The same body has the same id over every retry, run and machine.
         """
-        digest = bytearray.fromhex(self.sha256[:32])
+        digest = bytearray(blake2b(self.body, digest_size=16).digest())
         digest[6] = digest[6] & 0x0F | 0x80
         digest[8] = digest[8] & 0x3F | 0x80
         return str(uuid.UUID(bytes=bytes(digest)))

@@ -86,8 +86,8 @@ class Job:
     """One ingest run, as it was asked for.
 
     `run` is its id. `items` are the intake's, where a process of its own makes them. `state` takes the place of the
-    settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what the user
-    should know although it does not end the run.
+    settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what the
+    user should know although it does not end the run.
     """
 
     settings: Settings
@@ -177,9 +177,7 @@ def _run(delivery: Coroutine[None, None, None]) -> None:
         runner.run(delivery)
 
 
-async def _deliver(
-    job: Job, items: Iterator[Item], ledger: Ledger, url: str, who: Credentials
-) -> None:
+async def _deliver(job: Job, items: Iterator[Item], ledger: Ledger, url: str, who: Credentials) -> None:
     settings = job.settings
     counts = ledger.tally.counts
 
@@ -218,9 +216,7 @@ async def _deliver(
         job.max_errors.check(counts.rejected + counts.refused, counts.read, at_end=True)
 
 
-async def _noted(
-    pump: Pump[Item], ledger: Ledger, job: Job, note: Callable[[Fact], None]
-) -> AsyncIterator[Chunk]:
+async def _noted(pump: Pump[Item], ledger: Ledger, job: Job, note: Callable[[Fact], None]) -> AsyncIterator[Chunk]:
     """The chunks of the intake; whatever else comes with them is noted here."""
     async for item in pump:
         if isinstance(item, Chunk):

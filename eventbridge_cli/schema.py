@@ -5,7 +5,6 @@ It is written for pydantic's core, without its models: importing those takes lon
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
@@ -107,7 +106,7 @@ def bulk_validator(*, strict: bool) -> SchemaValidator:
     It forbids unknown fields in either mode: the validate stage tells them apart. `attributes` are checked as JSON but
     never built as Python objects.
     """
-    check: Callable[[str], str] = strict_time if strict else lenient_time
+    check = strict_time if strict else lenient_time
     return _validator(core_schema.no_info_after_validator_function(check, _text(1)))
 
 

@@ -17,7 +17,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from eventbridge_cli.cores import usable_cores
 from eventbridge_cli.errors import ConfigurationError, UsageError
 
 REGIONS = {
@@ -136,7 +135,9 @@ class Settings(BaseSettings):
     window: float | None = Field(None, gt=0, description="Seconds of event time for which a key is remembered.")
     window_size: int | None = Field(None, ge=1, description="How many keys are remembered.")
     max_record_bytes: int = Field(1_000_000, ge=100, description="A longer record is rejected.")
-    jobs: int = Field(default_factory=usable_cores, ge=1, le=64, description="Processes that share the work.")
+    jobs: int | None = Field(
+        None, ge=1, le=64, description="Processes that share the work; by default as many as there are cores to use."
+    )
     chunk_events: int = Field(100, ge=1, le=100, description="Events in a request, at most.")
     chunk_bytes: int = Field(500_000, ge=200, le=500_000, description="Bytes in a request, at most.")
     concurrency: int = Field(5, ge=1, le=100, description="Requests in flight at once, at most.")

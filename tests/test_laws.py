@@ -13,6 +13,7 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from stages import chunk, dedupe, records, validate
 from support import line
 
 from eventbridge_cli.delivery.backoff import Policy
@@ -21,10 +22,9 @@ from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.errors import EbingestError
 from eventbridge_cli.flow import Chunk, Duplicate, Event, Fact, Receipt, Rejection
-from eventbridge_cli.intake.chunk import chunk
 from eventbridge_cli.intake.cut import Cutter
-from eventbridge_cli.intake.dedupe import DeduplicationCache, Key, dedupe
-from eventbridge_cli.intake.validate import validate
+from eventbridge_cli.intake.dedupe import DeduplicationCache
+from eventbridge_cli.intake.key import Key
 from eventbridge_cli.ledger.tally import Tally
 
 BROKEN = [b"not json", b'{"a": "open', b'{"a": [1}', b'{"eventType":', b"{}", b"}{", b'{"x": NaN}', b"\xff\xfe", b"[1"]
@@ -33,8 +33,8 @@ STATUSES = [200, 200, 200, 204, 400, 401, 403, 408, 413, 429, 500, 501, 503, 302
 
 def intake(data: bytes, max_bytes: int = 500_000) -> list[Chunk | Rejection | Duplicate]:
     stream = io.BytesIO(data)
-    records = Cutter("input", stream.read, 100_000).records()
-    return list(chunk(dedupe(validate(records), Key(), DeduplicationCache()), max_events=7, max_bytes=max_bytes))
+    cut = Cutter("input", stream.read, 100_000).records()
+    return list(chunk(dedupe(validate(cut), Key(), DeduplicationCache()), max_events=7, max_bytes=max_bytes))
 
 
 class Server:
@@ -72,8 +72,7 @@ def deliver(items: list[Chunk | Rejection | Duplicate], server: Server, seed: in
     async def chunks() -> AsyncIterator[Chunk]:
         for item in items:
             if isinstance(item, Chunk):
-                for event in item.events:
-                    tally.read(event)
+                tally.came_in(item.events)
                 yield item
             else:
                 tally.note(item)
@@ -125,7 +124,7 @@ def test_conservation(data: bytes, script: list[tuple[int, int]], seed: int) -> 
     settled = Counter[int]()
     for fact in facts:
         if isinstance(fact, Receipt):
-            settled.update(id(event) for event in fact.delivered + fact.pending)
+            settled.update(id(event) for event in (*fact.delivered, *fact.pending))
             settled.update(id(refusal.event) for refusal in fact.refused)
             assert all(server.accepted[event.interaction_id] for event in fact.delivered)
     assert set(settled.values()) <= {1}
@@ -141,12 +140,13 @@ def test_any_bytes_are_cut_the_same_however_they_arrive(data: bytes, size: int, 
     """No input crashes; the records do not depend on the size of the blocks; each is a piece of the input."""
     whole = io.BytesIO(data)
     pieces = io.BytesIO(data)
-    records = list(Cutter("x", whole.read, limit).records())
-    assert list(Cutter("x", lambda count: pieces.read(min(count, size)), limit).records()) == records
-    for record in records:
+    found = list(records(Cutter("x", whole.read, limit).records(), limit))
+    others = Cutter("x", lambda count: pieces.read(min(count, size)), limit).records()
+    assert list(records(others, limit)) == found
+    for record in found:
         assert record.data is None or record.data in data
         assert 1 <= record.origin.line <= data.count(b"\n") + 1
-    assert len(list(validate(iter(records)))) == len(records)
+    assert len(list(validate(iter(found), limit=limit))) == len(found)
 
 
 @settings(deadline=None, max_examples=150)
@@ -186,8 +186,8 @@ def test_chunks_keep_their_limits(sizes: list[int], max_bytes: int) -> None:
 def test_dedupe_against_a_naive_model(events: list[tuple[int, int]], size: int | None) -> None:
     """Exact: first of each key. With a size: a copy is one of a key among the last `size` remembered ones."""
     texts = [line(n, eventTime=f"2026-03-02T09:15:{second:02}Z") for n, second in events]
-    records = validate(Cutter("x", io.BytesIO(b"\n".join(texts)).read, 100_000).records())
-    found = [isinstance(item, Duplicate) for item in dedupe(records, Key(), DeduplicationCache(size=size))]
+    read = validate(Cutter("x", io.BytesIO(b"\n".join(texts)).read, 100_000).records())
+    found = [isinstance(item, Duplicate) for item in dedupe(read, Key(), DeduplicationCache(size=size))]
     remembered: list[tuple[int, int]] = []
     expected = []
     for key in events:
@@ -203,9 +203,9 @@ def test_dedupe_against_a_naive_model(events: list[tuple[int, int]], size: int |
 def test_the_window_against_a_naive_model(events: list[tuple[int, int]], window: int) -> None:
     """By event time: a copy is one within `window` seconds of the first that is not older than the newest by more."""
     texts = [line(n, eventTime=f"2026-03-02T09:15:{second:02}Z") for n, second in events]
-    records = validate(Cutter("x", io.BytesIO(b"\n".join(texts)).read, 100_000).records())
+    read = validate(Cutter("x", io.BytesIO(b"\n".join(texts)).read, 100_000).records())
     cache = DeduplicationCache(window=window)
-    found = [isinstance(item, Duplicate) for item in dedupe(records, Key(["interactionId"]), cache)]
+    found = [isinstance(item, Duplicate) for item in dedupe(read, Key(["interactionId"]), cache)]
     firsts: dict[int, int] = {}
     expected = []
     newest = -1

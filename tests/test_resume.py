@@ -21,7 +21,8 @@ from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.errors import EbingestError
 from eventbridge_cli.flow import Chunk, Fact, Receipt
-from eventbridge_cli.intake.dedupe import Key
+from eventbridge_cli.intake.dedupe import skip_delivered
+from eventbridge_cli.intake.key import Key
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import Source
 from eventbridge_cli.ledger.book import Ledger, Places, opened
@@ -142,10 +143,9 @@ class Resuming(RuleBasedStateMachine):
 
         async def chunks() -> AsyncIterator[Chunk]:
             intake = Intake(sources=(Source("events", self.place / "events.ndjson"),), key=Key(), chunk_events=4)
-            for item in intake.chunks(ledger.delivered):
+            for item in skip_delivered(intake.chunks(), ledger.delivered):
                 if isinstance(item, Chunk):
-                    for event in item.events:
-                        ledger.tally.read(event)
+                    ledger.tally.came_in(item.events)
                     yield item
                 else:
                     ledger.note(item)

@@ -183,6 +183,36 @@ def test_the_modes_are_nested(text: str) -> None:
         assert parse_event_time(text) == parse_rfc3339(text)
 
 
+PLAIN = plain_validator()
+
+
+TIMES = [*RFC_3339.values(), *FROMISOFORMAT.values(), *NEITHER.values(), *RFC_3339_FORBIDS.values()]
+NEARLY = r"[0-2][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{1,9})?(Z|\+0[0-9]:00)"
+
+
+@pytest.mark.parametrize("text", TIMES)
+def test_the_usual_is_taken_by_all(text: str) -> None:
+    """What the validator for the usual takes, the strict one takes too; it takes what people usually write."""
+    usual = True
+    try:
+        PLAIN.validate_python(event(eventTime=text))
+    except ValidationError:
+        usual = False
+    assert not usual or codes(text, strict=True) == []
+    assert usual or text not in {RFC_3339["utc"], RFC_3339["milliseconds"], RFC_3339["offset behind"]}
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.from_regex(NEARLY, fullmatch=True))
+def test_the_usual_is_a_part_of_the_strict(text: str) -> None:
+    """No time is taken on the fast way that is refused on the slow one."""
+    try:
+        PLAIN.validate_python(event(eventTime=text))
+    except ValidationError:
+        return
+    assert codes(text, strict=True) == []
+
+
 # The schema for bulk and the models
 
 PATHS: list[tuple[str, ...]] = [

@@ -25,10 +25,10 @@ COMMANDS = ("validate", "dedupe", "ingest", "replay", "status", "token", "doctor
 class _Commands(TyperGroup):
     """Loads a command when it is called; gives the two ways in which people end one their own exit codes."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature, as below
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         if cmd_name not in self.commands:
@@ -103,7 +103,8 @@ def main() -> None:
 
 
 def _report(error: EbingestError) -> None:
-    
+    from eventbridge_cli.cli.screen import Screen
+
     Screen().error(error)
     if "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]:
         stopped = {"code": error.code, "message": error.message, "remedy": error.remedy}

@@ -11,7 +11,9 @@ from eventbridge_cli.cli.loading import Output
 
 audit = typer.Typer(
     add_completion=False,
-    name="audit", no_args_is_help=True, help="Ask the audit file: is it whole, and what became of a record?"
+    name="audit",
+    no_args_is_help=True,
+    help="Ask the audit file: is it whole, and what became of a record?",
 )
 
 AuditFile = Annotated[

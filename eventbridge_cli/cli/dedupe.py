@@ -64,9 +64,7 @@ def dedupe(
         assert out is not None  # noqa: S101 - there is a path
         files.enter_context(screen.watch(tally, intake.meter))
         for checked in intake.unique():
-            tally.plain(checked.plain)
-            for _, item in checked.in_order():
-                tally.read(item)
+            for _, item in tally.outcomes(checked):
                 if isinstance(item, Duplicate) and explain:
                     screen.duplicate(item)
                 elif isinstance(item, Rejection) and not quiet:

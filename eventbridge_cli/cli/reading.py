@@ -47,9 +47,9 @@ def intake_of(
         from eventbridge_cli.settings import load
 
         settings = load(**flags)
-    chosen: dict[str, Any] = {"jobs": usable_cores()} | {n: value for n, value in flags.items() if value is not None}
     if settings is not None:
-        chosen = {name: getattr(settings, name) for name in _SETTINGS} | {"key": ",".join(settings.key)}
+        flags = {name: getattr(settings, name) for name in _SETTINGS} | {"key": ",".join(settings.key)}
+    chosen = {"jobs": usable_cores()} | {name: value for name, value in flags.items() if value is not None}
     if "key" in chosen:
         chosen["key"] = Key([path.strip() for path in chosen["key"].split(",")])
     sources = resolve(inputs or [], leave_out=[path for path in own_files if path is not None])
@@ -57,7 +57,7 @@ def intake_of(
 
 
 def _environment_speaks() -> bool:
-    """Whether any setting may be set. If not, the module that would ask is not loaded: it takes longer than the rest."""
+    """Whether any setting may be set. If not, the module that would ask is not loaded: that takes its time."""
     return Path(".env").exists() or any(name.upper().startswith("EBINGEST_") for name in os.environ)
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -24,7 +24,8 @@ from eventbridge_cli.cli.options import (
 from eventbridge_cli.cli.reading import intake_of, written
 
 if TYPE_CHECKING:
-    from eventbridge_cli.flow import Rejection
+    from eventbridge_cli.flow import Checked, Rejection
+    from eventbridge_cli.ledger.tally import Tally
 
 
 class Output(StrEnum):
@@ -82,27 +83,18 @@ def validate(
         valid = files.enter_context(written(valid_out))
         invalid = files.enter_context(written(invalid_out))
         files.enter_context(screen.watch(tally, intake.meter))
+
+        def tell(rejection: Rejection) -> None:
+            if not quiet or output is not Output.TEXT:
+                report(rejection)
+            if invalid is not None and rejection.data is not None:
+                invalid.write(rejection.data + b"\n")
+            if budget:
+                budget.check(tally.counts.rejected, tally.counts.read)
+
         try:
             for checked in intake.checked():
-                done = 0
-                try:
-                    for index, item in checked.in_order():
-                        tally.plain(index - done)
-                        tally.read(item)
-                        done = index + 1
-                        if not isinstance(item, Rejection):
-                            continue
-                        if not quiet or output is not Output.TEXT:
-                            report(item)
-                        if invalid is not None and item.data is not None:
-                            invalid.write(item.data + b"\n")
-                        if budget:
-                            budget.check(tally.counts.rejected, tally.counts.read)
-                    tally.plain(checked.size - done)
-                    done = checked.size
-                finally:
-                    if valid is not None:
-                        valid.write(checked.bodies(done))
+                _take(checked, tally, tell, valid)
             if budget:
                 budget.check(tally.counts.rejected, tally.counts.read, at_end=True)
         except TooManyErrorsError as error:
@@ -121,6 +113,22 @@ def validate(
     if stopped is not None:
         raise stopped
     raise typer.Exit(1 if tally.counts.rejected else 0)
+
+
+def _take(checked: "Checked", tally: "Tally", tell: "Callable[[Rejection], None]", valid: BinaryIO | None) -> None:
+    """Count records, tell of the bad ones and keep the others, up to where `tell` raises."""
+    from eventbridge_cli.flow import Rejection
+
+    done = 0
+    try:
+        for index, item in tally.outcomes(checked):
+            done = index + 1
+            if isinstance(item, Rejection):
+                tell(item)
+        done = checked.size
+    finally:
+        if valid is not None:
+            valid.write(checked.bodies(done))
 
 
 def _json_reporter() -> "Callable[[Rejection], None]":

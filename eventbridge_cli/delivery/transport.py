@@ -8,9 +8,9 @@ httpx's own; a request is sent as one piece of bytes, an answer is taken as a wh
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import httptools
 import httpx
@@ -75,6 +75,10 @@ class _Connection(asyncio.Protocol):
     def is_free(self) -> bool:
         """Whether the last exchange came to its end."""
         return self._wanted is not None and self._wanted.done() and not self._wanted.cancelled()
+
+    def get_extra_info(self, info: str) -> Any:
+        """What asyncio knows of the connection, such as `ssl_object`."""
+        return self._stream.get_extra_info(info)
 
     def close(self) -> None:
         """Close at once; what is not yet sent stays unsent."""
@@ -156,7 +160,7 @@ class Transport(httpx.AsyncBaseTransport):
         origin = (url.raw_scheme, url.raw_host, url.port)
         message = _head(request) + await request.aread()
         limits = request.extensions.get("timeout", {})
-        connection = await self._connection(origin, url, limits.get("connect"))
+        connection = await self._connection(origin, url, limits)
         try:
             async with asyncio.timeout(limits.get("read")):
                 answer = await connection.exchange(message, headers_only=request.method == "HEAD")
@@ -167,16 +171,21 @@ class Transport(httpx.AsyncBaseTransport):
                 self._idle.setdefault(origin, []).append(connection)
             else:
                 connection.close()
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(bytes(answer.body)))
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(bytes(answer.body)),
+            extensions={"network_stream": connection},
+        )
 
-    async def _connection(self, origin: _Origin, url: httpx.URL, timeout: float | None) -> _Connection:
+    async def _connection(self, origin: _Origin, url: httpx.URL, limits: Mapping[str, float | None]) -> _Connection:
         idle = self._idle.get(origin, [])
         while idle:
             if (connection := idle.pop()).reusable:
                 return connection
         secure = url.scheme == "https"
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(limits.get("connect")):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: _Connection(self._most),
                     url.host,

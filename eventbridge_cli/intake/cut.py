@@ -26,6 +26,7 @@ _ENVELOPE_SO_FAR = re.compile(
 )
 # Two values on a line, as in `}{`. Within a string it is a false alarm, which costs no more than a closer look.
 _GLUED = re.compile(rb"\}[ \t]*+[\[{]")
+_ENVELOPE_LINE = re.compile(rb'^\{[ \t\r]*+"events"', re.MULTILINE)
 # How far the fast way looks ahead, in bytes: little behind a line that had to be looked at, more with each success.
 _FIRST_STRIDE = 4096
 _STRIDE_GROWTH = 8
@@ -88,7 +89,8 @@ class Cutter(Window):
         super().__init__(read_block)
         self._name = name
         self._limit = limit
-        self.is_open = False  # whether the source ended within an array of records
+        self.within_array = False
+        self.is_open = False  # whether the source ended within a value
         self._stride = _FIRST_STRIDE if line is None else BLOCK  # how far the fast way looks ahead, in bytes
         self._lines_seen = line is not None  # a record stood on a line of its own: taken for NDJSON from then on
         self._line = line or 1
@@ -156,6 +158,7 @@ class Cutter(Window):
             region.startswith(b"{")
             and region.endswith(b"}")
             and region.count(b"}\n{") == region.count(b"\n")
+            and not (b'"events"' in region and _ENVELOPE_LINE.search(region))  # it may go on on the next lines
             and (len(region) <= self._limit or max(map(len, region.split(b"\n"))) <= self._limit)
         )
 
@@ -195,6 +198,7 @@ class Cutter(Window):
     def _items(self) -> Generator[Record, None, bool]:
         """The items of an array whose `[` has been taken. Returns whether the array was closed."""
         index = 0
+        self.within_array = True
         wants_value, after_comma, mended = True, False, False
         while self._skip_space():
             byte = self._buffer[self._position]
@@ -202,6 +206,7 @@ class Cutter(Window):
                 if after_comma and not mended:
                     yield self._misplaced("a comma before the closing bracket")
                 self._position += 1
+                self.within_array = False
                 return True
             if byte == _COMMA:
                 if wants_value and not mended:
@@ -263,6 +268,7 @@ class Cutter(Window):
                 last = _last_of(self._buffer[start:], last)
                 if self._fill():
                     continue
+                self.is_open = True
                 return
             byte = self._buffer[self._position]
             if byte == _NEWLINE:
@@ -326,6 +332,7 @@ class Cutter(Window):
                     return
             self._hold(space)
             self._to_end_of_line()
+        self.is_open = True
 
     def _string(self) -> bool:
         """Move past the end of a string. False if the line ends first."""

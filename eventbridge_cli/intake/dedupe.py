@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from eventbridge_cli.flow import Checked, Chunk, DeliveredKeys, Duplicate, Event, Lines, Origin, Outcome, Rejection
-from eventbridge_cli.intake.key import checksums
+from eventbridge_cli.intake.spelling import checksums
 from eventbridge_cli.schema import parse_event_time
 
 _MOST_STALE = 64  # entries of forgotten keys that are not worth tidying up

@@ -1,10 +1,8 @@
 """What makes two events copies of each other: a 128-bit digest of the values at some field paths."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from zlib import crc32
 
 from pydantic_core import from_json
 
@@ -13,11 +11,6 @@ from eventbridge_cli.schema import FIELDS, ROUTING_FIELDS
 
 DEFAULT_KEY = ("interactionId", "eventType", "eventTime")
 _FREE_FORM = "attributes"
-_SEPARATOR = "\0"  # between values; hardly ever within one
-_SEPARATORS = len(DEFAULT_KEY) - 1
-
-_STRING_OR_SPACE = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[ \t\r\n]++', re.DOTALL)
-_STRING_OR_MARK = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[,:]', re.DOTALL)
 
 
 class Key:
@@ -42,10 +35,9 @@ class Key:
     def of_fields(self, ids: Iterable[str], types: Iterable[str], times: Iterable[str]) -> list[bytes]:
         """The digests of the default key, from its columns."""
         digests = []
-        for parts in zip(ids, types, times, strict=True):
-            text = _SEPARATOR.join(parts)
-            digest = self._blank.copy()
-            digest.update((text if text.count(_SEPARATOR) == _SEPARATORS else _unambiguous(parts)).encode())
+        for one, two, three in zip(ids, types, times, strict=True):
+            digest = self._blank.copy()  # half the time of making one
+            digest.update(f"{len(one)}:{one}{len(two)}:{two}{len(three)}:{three}".encode())
             digests.append(digest.digest())
         return digests
 
@@ -56,16 +48,10 @@ class Key:
             KeyError: the event lacks the path that the error names.
         """
         value = from_json(body, cache_strings="none")
-        if self.is_default:
-            return self.of_fields(*([value[path]] for path in self.paths))[0]
+        parts = [value[path] if self.is_default else _text_at(value, path.split(".")) for path in self.paths]
         digest = self._blank.copy()
-        digest.update(_unambiguous([_text_at(value, path.split(".")) for path in self.paths]).encode())
+        digest.update("".join([f"{len(part)}:{part}" for part in parts]).encode())
         return digest.digest()
-
-
-def _unambiguous(parts: Sequence[str]) -> str:
-    """A text that no other parts make. One of the default key has more separators than `_SEPARATORS`."""
-    return _SEPARATOR.join(f"{len(part)}:{part}" for part in parts)
 
 
 def _check_path(path: str) -> None:
@@ -91,18 +77,3 @@ def _text_at(value: object, path: list[str]) -> str:
 
 def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def compact(body: bytes) -> bytes:
-    """The JSON text `body` without white space outside of strings."""
-    return _STRING_OR_SPACE.sub(rb"\1", body)
-
-
-def checksums(body: bytes) -> set[int]:
-    """The CRC-32 of an event's text, as it is and in the two ways in which JSON is usually spaced.
-
-    One in 4 billion changes goes unseen.
-    """
-    dense = compact(body)
-    spaced = _STRING_OR_MARK.sub(lambda match: match[1] or match[0] + b" ", dense)
-    return {crc32(body), crc32(dense), crc32(spaced)}

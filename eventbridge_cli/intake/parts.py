@@ -9,9 +9,7 @@ from eventbridge_cli.intake.cut import Cutter
 from eventbridge_cli.intake.sources import BLOCK, DAMAGED
 
 
-def parts(
-    name: str, read_block: Callable[[int], bytes], limit: int
-) -> Iterator[Part | Lines | RawRecord | Rejection]:
+def parts(name: str, read_block: Callable[[int], bytes], limit: int) -> Iterator[Part | Lines | RawRecord | Rejection]:
     """The parts of a source, or its records where it is no NDJSON or has a line that is not to be held in memory.
 
     Args:
@@ -37,6 +35,9 @@ def parts(
             pending.append(error)
             break
         if not block:
+            if line > 1 and rest:
+                yield Part(name, line, rest)
+                return
             pending.append(b"")
             break
         end = block.rfind(b"\n") + 1

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from eventbridge_cli.flow import Portion, Checked, Chunk, Duplicate, Lines, Part, RawRecord, Rejection
+from eventbridge_cli.flow import Checked, Chunk, Duplicate, Event, Lines, Part, Portion, RawRecord, Rejection
 from eventbridge_cli.intake.chunk import MAX_BYTES, MAX_EVENTS, chunk
+from eventbridge_cli.intake.cut import MAX_RECORD_BYTES
 from eventbridge_cli.intake.dedupe import DeduplicationCache
 from eventbridge_cli.intake.key import Key
-from eventbridge_cli.intake.cut import MAX_RECORD_BYTES
 from eventbridge_cli.intake.read import read, read_parts
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
@@ -56,6 +56,13 @@ class Intake:
         from eventbridge_cli.intake.share import share  # noqa: PLC0415 - processes are slow to import
 
         return share(validator, self._batches(self.reader if self.reader is not read else read_parts), self.shared)
+
+    def events(self) -> Iterator[Event | Rejection]:
+        """The records of `checked` one by one, each event with its key."""
+        for checked in self.checked(keyed=True):
+            for outcome in checked.all():
+                assert not isinstance(outcome, Duplicate)  # noqa: S101 - nobody has compared them yet
+                yield outcome
 
     def unique(self) -> Iterator[Checked]:
         """As `checked`, with keys, and copies told apart."""

@@ -7,6 +7,7 @@ from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, unreadable
 from eventbridge_cli.intake.parts import parts
 from eventbridge_cli.intake.sources import DAMAGED, Meter, Source, open_source
 
+
 def read(
     sources: Sequence[Source], *, meter: Meter, max_record_bytes: int = MAX_RECORD_BYTES
 ) -> Iterator[Lines | RawRecord | Rejection]:

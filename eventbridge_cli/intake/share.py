@@ -11,7 +11,7 @@ from queue import Queue
 from typing import Any
 
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Portion, Checked, Lines, Part
+from eventbridge_cli.flow import Checked, Lines, Part, Portion
 from eventbridge_cli.intake.cut import Cutter
 from eventbridge_cli.intake.validate import Validator
 
@@ -48,7 +48,7 @@ class _Results(Iterator[tuple[Portion, list[Checked], bool]]):
     """
 
     def __init__(self, workers: Sequence[connection.Connection], batches: Iterator[Portion]) -> None:
-        self._sent: Queue[tuple[Portion, connection.Connection] | BaseException | None] = Queue()
+        self._sent: Queue[tuple[Portion, connection.Connection] | BaseException] = Queue()
         self._room = threading.Semaphore(_AHEAD * len(workers))
         self._closed = False
         self._next: tuple[Portion, connection.Connection] | BaseException | None = None
@@ -67,12 +67,11 @@ class _Results(Iterator[tuple[Portion, list[Checked], bool]]):
 
     def __next__(self) -> tuple[Portion, list[Checked], bool]:
         self.peek()
-        item, self._next = self._next, None
-        if isinstance(item, BaseException):
-            raise item
-        if item is None:
-            raise StopIteration
-        batch, worker = item
+        assert self._next is not None  # noqa: S101 - it has been waited for
+        if isinstance(self._next, BaseException):
+            raise self._next
+        batch, worker = self._next
+        self._next = None
         found, is_open = received(worker)
         self._room.release()
         return batch, found, is_open
@@ -85,7 +84,7 @@ class _Results(Iterator[tuple[Portion, list[Checked], bool]]):
                     return
                 self._sent.put((batch, worker))
                 worker.send(batch)
-            self._sent.put(None)
+            raise StopIteration
         except BaseException as error:  # noqa: BLE001 - it is raised again, where the results are wanted
             self._sent.put(error)
 
@@ -107,7 +106,7 @@ def _again(validator: Validator, part: Part, results: _Results) -> Iterator[Chec
     cutter = Cutter(part.source, read_on, validator.limit, line=part.line)
     for batch in cutter.records():
         yield validator.check(batch if isinstance(batch, Lines) else [batch])
-        if cutter.offset == given:
+        if cutter.offset == given and not cutter.within_array:
             return
 
 

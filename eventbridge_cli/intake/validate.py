@@ -23,7 +23,7 @@ from eventbridge_cli.flow import (
     Stage,
 )
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, cut_line
-from eventbridge_cli.intake.key import Key, compact
+from eventbridge_cli.intake.key import Key
 from eventbridge_cli.schema import bulk_validator, plain_validator
 
 _LINE_BREAK = re.compile(rb"[ \t\r\n]*[\r\n][ \t\r\n]*")
@@ -90,7 +90,7 @@ class Validator:
         return Checked(None, len(outcomes), dict(enumerate(outcomes)))
 
     def part(self, part: Part) -> tuple[list[Checked], bool]:
-        """Cut a part and check its records; also whether it ends within an array, so that this can't be right."""
+        """Cut a part and check its records; also whether it ends within a value: then the last can't be right."""
         blocks = [b"", part.data]
         cutter = Cutter(part.source, lambda _: blocks.pop() if blocks else b"", self.limit, line=part.line)
         checked = [self.check(batch if isinstance(batch, Lines) else [batch]) for batch in cutter.records()]
@@ -109,7 +109,7 @@ class Validator:
 
     def _lines(self, lines: Lines) -> Checked:
         if _not_finite(lines.data):
-            return self.check(list(lines.records()))
+            return self._one_by_one(lines)
         check, keyed = self._usual.validate_json, self._key is not None
         outcomes: dict[int, Outcome] = {}
         ids, types, times = [], [], []
@@ -120,8 +120,7 @@ class Validator:
             except ValidationError:
                 record = RawRecord(Origin(lines.source, lines.first + index), line)
                 if cut_line(record, self.limit) != [record]:
-                    records = (each for whole in lines.records() for each in cut_line(whole, self.limit))
-                    return self.check(list(records))
+                    return self._one_by_one(lines)
                 outcome = outcomes[index] = self.record(record)
                 fields = _NOTHING
                 if isinstance(outcome, Event) and not outcome.dropped:
@@ -136,6 +135,9 @@ class Validator:
         keys = self._keys(lines, split, outcomes, (ids, types, times))
         contents = array("L", map(crc32, split))
         return Checked(lines, len(split), outcomes, ids, types, times, keys, contents)
+
+    def _one_by_one(self, lines: Lines) -> Checked:
+        return self.check([each for record in lines.records() for each in cut_line(record, self.limit)])
 
     def _keys(
         self, lines: Lines, split: list[bytes], outcomes: dict[int, Outcome], columns: tuple[list[str], ...]
@@ -164,7 +166,7 @@ class Validator:
                 digest = self._key.of_body(body)
             except KeyError as missing:
                 return _without_key(record.origin, record.data, missing)
-            content = crc32(body if body is record.data else compact(body))
+            content = crc32(body if body is record.data else dense(body))
         columns = fields["interactionId"], fields["eventType"], fields["eventTime"]
         return Event(record.origin, record.data, body, *columns, dropped, digest, content)
 
@@ -186,6 +188,14 @@ class Validator:
 def _not_finite(data: bytes) -> bool:
     """Whether there may be a NaN or Infinity, which pydantic's parser takes for numbers and RFC 8259 does not."""
     return bool(_NAN.search(data) or _INFINITY.search(data))
+
+
+_STRING_OR_SPACE = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[ \t\r\n]++', re.DOTALL)
+
+
+def dense(data: bytes) -> bytes:
+    """Valid JSON without white space outside of strings."""
+    return _STRING_OR_SPACE.sub(rb"\1", data)
 
 
 def one_line(data: bytes) -> bytes:

@@ -2,16 +2,18 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
 from eventbridge_cli.errors import AccountError, TooManyErrorsError, UsageError
 from eventbridge_cli.flow import (
     Answered,
+    Checked,
     Duplicate,
     Event,
     Events,
     Fact,
+    Outcome,
     Receipt,
     Rejection,
     Retried,
@@ -150,9 +152,15 @@ class Tally:
             if item.run:
                 self.skipped[item.run] += 1
 
-    def plain(self, count: int) -> None:
-        """So many valid events have come in of which nothing more is to be said."""
-        self.counts.read += count
+    def outcomes(self, checked: Checked) -> Iterator[tuple[int, Outcome]]:
+        """Records have come in. Gives, with its index, each of which there is more to say than that it is valid."""
+        done = 0
+        for index, outcome in checked.in_order():
+            self.counts.read += index - done
+            self.read(outcome)
+            done = index + 1
+            yield index, outcome
+        self.counts.read += checked.size - done
 
     def came_in(self, events: Events) -> None:
         """Events have come in. That settles nothing yet."""

@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages import chunk
 
-from eventbridge_cli.flow import Chunk, Duplicate, Event, Origin, Problem, Reason, Rejection, Stage
-from eventbridge_cli.intake.chunk import ENVELOPE_BYTES, chunk
+from eventbridge_cli.flow import Chunk, Duplicate, Event, Origin, Outcome, Problem, Reason, Rejection, Stage
+from eventbridge_cli.intake.chunk import ENVELOPE_BYTES
 
 SMALLEST = len('{"n":"000","p":""}')
 
@@ -84,7 +85,8 @@ def test_what_is_no_event_passes() -> None:
     """Rejections and duplicates pass through at once, and cut no chunk in two."""
     rejection = Rejection(Origin("x", 9), Stage.READ, Reason.INVALID_JSON, (Problem("a", "", "", "", ""),), b"")
     duplicate = Duplicate(made(5), Origin("x", 1))
-    items = list(chunk(iter([made(1), rejection, duplicate, made(2)])))
+    outcomes: list[Outcome] = [made(1), rejection, duplicate, made(2)]
+    items = list(chunk(outcomes))
     assert items[:2] == [rejection, duplicate]
     assert items[2:] == chunks([made(1), made(2)])
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages import records, validate
 from support import event, line
 
 from eventbridge_cli.flow import Event, Origin, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.cut import Cutter, Record
-from eventbridge_cli.intake.validate import validate
 
 LIMIT = 100_000
 A, B, C = line(1), line(2), line(3)
@@ -22,7 +22,7 @@ def cut(data: bytes, limit: int = LIMIT, size: int | None = None) -> list[Record
     """The records of `data`; with a `size`, the source never gives more bytes than that at once."""
     stream = io.BytesIO(data)
     read: Callable[[int], bytes] = stream.read if size is None else lambda count: stream.read(min(count, size))
-    return list(Cutter("x", read, limit).records())
+    return list(records(Cutter("x", read, limit).records(), limit))
 
 
 def texts(data: bytes) -> list[bytes]:
@@ -333,8 +333,8 @@ def test_utf16_is_one_rejection() -> None:
 def test_reading_is_lazy() -> None:
     """The first record comes before the second block is asked for."""
     blocks = iter([A + b"\n" + B + b"\n"])
-    records = Cutter("x", lambda count: next(blocks), LIMIT).records()
-    assert [next(records).data, next(records).data] == [A, B]
+    found = records(Cutter("x", lambda count: next(blocks), LIMIT).records(), LIMIT)
+    assert [next(found).data, next(found).data] == [A, B]
 
 
 def test_damage_in_the_middle_of_a_record() -> None:
@@ -346,7 +346,7 @@ def test_damage_in_the_middle_of_a_record() -> None:
             return block
         raise EOFError("cut off")
 
-    first, second = Cutter("x", read, LIMIT).records()
+    first, second = records(Cutter("x", read, LIMIT).records(), LIMIT)
     assert first.data == A
     assert isinstance(second, Rejection)
     assert (second.reason, second.data) == (Reason.UNREADABLE, B[:20])

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from stages import alone, dedupe, validate
 from support import event, line
 
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.flow import Chunk, Duplicate, Event, Origin, RawRecord, Reason, Rejection, Stage
-from eventbridge_cli.intake.dedupe import DEFAULT_KEY, DeduplicationCache, Key, dedupe, skip_delivered
-from eventbridge_cli.intake.validate import validate
+from eventbridge_cli.intake.dedupe import DeduplicationCache, skip_delivered
+from eventbridge_cli.intake.key import DEFAULT_KEY, Key
 from eventbridge_cli.schema import parse_event_time
 
 ID_ALONE = ("interactionId",)
@@ -45,7 +46,7 @@ def at(second: float, number: int = 1, **changes: Any) -> bytes:
 def digest(body: bytes, *paths: str) -> bytes:
     [item] = events(body)
     assert isinstance(item, Event)
-    return Key(paths or DEFAULT_KEY).digest(item)
+    return Key(paths or DEFAULT_KEY).of_body(item.body)
 
 
 # The key
@@ -209,7 +210,7 @@ def test_conflicts(other: bytes, *, conflict: bool) -> None:
     assert copy.conflict is conflict
     assert copy.first == Origin("x", 1)
     assert copy.event.origin == Origin("x", 2)
-    assert not copy.of_earlier_run
+    assert copy.first is not None
 
 
 @pytest.mark.parametrize(
@@ -321,11 +322,11 @@ def test_both_bounds_together_bound_memory(window: float) -> None:
     for number in range(5_000):
         minutes, seconds = divmod(number, 60)
         time = f"2026-03-02T{9 + minutes // 60:02}:{minutes % 60:02}:{seconds:02}Z"
-        drawn.append((number.to_bytes(16, "big"), first._replace(event_time=time)))
+        drawn.append(alone(first._replace(event_time=time, key=number.to_bytes(16, "big"))))
     cache = DeduplicationCache(window=window, size=100)
     tracemalloc.start()
-    for key, each in drawn:
-        cache.first(key, each, 0)
+    for each in drawn:
+        cache.sift(each)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(cache) <= 100
@@ -399,8 +400,8 @@ def test_delivered_events_are_left_out() -> None:
     batch = Chunk.of(keyed(1, 2, 3, 4))
     store = Store({batch.events[0].key: "run-1", batch.events[2].key: "run-2"})
     *duplicates, rest = skip_delivered(iter([batch]), store)
-    assert duplicates == [Duplicate(batch.events[0], "run-1"), Duplicate(batch.events[2], "run-2")]
-    assert all(item.of_earlier_run for item in duplicates if isinstance(item, Duplicate))
+    assert duplicates == [Duplicate(batch.events[0], None, "run-1"), Duplicate(batch.events[2], None, "run-2")]
+    assert all(item.run for item in duplicates if isinstance(item, Duplicate))
     assert rest == Chunk.of([batch.events[1], batch.events[3]])
 
 
@@ -408,7 +409,7 @@ def test_a_chunk_that_was_delivered_whole() -> None:
     """Of a chunk that was delivered whole, nothing is left to send."""
     batch = Chunk.of(keyed(1, 2))
     items = list(skip_delivered(iter([batch]), Store(dict.fromkeys((e.key for e in batch.events), "run-1"))))
-    assert items == [Duplicate(event, "run-1") for event in batch.events]
+    assert items == [Duplicate(event, None, "run-1") for event in batch.events]
 
 
 def test_a_chunk_that_was_not_delivered() -> None:

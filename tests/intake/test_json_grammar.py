@@ -3,11 +3,11 @@
 import io
 
 import pytest
+from stages import validate
 from support import line
 
 from eventbridge_cli.flow import Event, Reason, Rejection
 from eventbridge_cli.intake.cut import Cutter
-from eventbridge_cli.intake.validate import validate
 
 VALID: dict[str, list[bytes]] = {
     "literals": [b"true", b"false", b"null", b" true", b"true\t", b"[true,false,null]"],

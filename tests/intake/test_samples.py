@@ -46,7 +46,8 @@ def test_invalid_samples_fail_for_the_reason_in_their_name(path: Path) -> None:
 
 def test_the_sample_of_the_first_command() -> None:
     """interactions.ndjson has some hundreds of events and a few true duplicates, no conflicts."""
-    items = list(intake(SAMPLES / "interactions.ndjson", strict=False).unique())
+    batches = intake(SAMPLES / "interactions.ndjson", strict=False).unique()
+    items = [item for checked in batches for item in checked.all()]
     duplicates = [item for item in items if isinstance(item, Duplicate)]
     assert len(items) == 360
     assert len(duplicates) == 8

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages import validate
 from support import event, line
 
 from eventbridge_cli.flow import Event, Origin, Problem, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.cut import Cutter
-from eventbridge_cli.intake.validate import validate
 
 
 def check(data: bytes, *, strict: bool = False) -> Event | Rejection:

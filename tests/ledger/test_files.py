@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eventbridge_cli.errors import StateLockedError, StorageError
-from eventbridge_cli.flow import Event, Origin, Problem, Reason, Rejection, Stage
+from eventbridge_cli.flow import Origin, Problem, Reason, Rejection, Stage
 from eventbridge_cli.ledger.appending import AppendedLines
 from eventbridge_cli.ledger.audit import CHAIN_START, AuditLogger, line_hash
 from eventbridge_cli.ledger.dead_letters import DeadLetters
@@ -19,8 +19,8 @@ from eventbridge_cli.ledger.delivered import DeliveredStore
 from eventbridge_cli.ledger.lock import locked
 
 
-def events(*numbers: int) -> list[Event]:
-    return [Event(Origin("f", number), b"", b"", f"i{number}", "t", "t", (), number.to_bytes(16)) for number in numbers]
+def keys(*numbers: int) -> list[bytes]:
+    return [number.to_bytes(16) for number in numbers]
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"half', b"x" * 200_000])
@@ -101,10 +101,10 @@ def test_keys_are_found_again(tmp_path: Path) -> None:
     """What one run delivered the next one finds, 1,200 keys at once, with the name of the run."""
     path = tmp_path / "keys.sqlite3"
     with DeliveredStore(path, "first", remember_days=7) as store:
-        store.commit(events(*range(1000)))
+        store.commit(keys(*range(1000)))
     with DeliveredStore(path, "second", remember_days=7) as store:
-        found = store.find([event.key for event in events(*range(1200))])
-        assert found == {event.key: "first" for event in events(*range(1000))}
+        found = store.find(keys(*range(1200)))
+        assert found == dict.fromkeys(keys(*range(1000)), "first")
         assert store.find([]) == {}
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -113,21 +113,20 @@ def test_keys_are_forgotten_after_their_days(tmp_path: Path) -> None:
     """A key older than the days to remember is gone, a younger one is not."""
     path, day = tmp_path / "keys.sqlite3", 86_400
     with DeliveredStore(path, "old", remember_days=7, clock=lambda: 0) as store:
-        store.commit(events(1))
+        store.commit(keys(1))
     with DeliveredStore(path, "new", remember_days=7, clock=lambda: 5 * day) as store:
-        store.commit(events(2))
+        store.commit(keys(2))
     with DeliveredStore(path, "now", remember_days=7, clock=lambda: 8 * day) as store:
-        assert set(store.find([event.key for event in events(1, 2)]).values()) == {"new"}
+        assert set(store.find(keys(1, 2)).values()) == {"new"}
 
 
 def test_a_commit_outlives_kill_9(tmp_path: Path) -> None:
     """Killed right after a commit: the keys are there."""
     code = (
         "import os, signal; from pathlib import Path\n"
-        "from eventbridge_cli.flow import Event, Origin\n"
         "from eventbridge_cli.ledger.delivered import DeliveredStore\n"
         "store = DeliveredStore(Path('keys.sqlite3'), 'killed', remember_days=7)\n"
-        "store.commit([Event(Origin('f', 1), b'', b'', 'i', 't', 't', (), b'k' * 16)])\n"
+        "store.commit([b'k' * 16])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
@@ -144,8 +143,9 @@ def test_a_damaged_store_is_set_aside(tmp_path: Path, rubbish: bytes) -> None:
     with DeliveredStore(path, "run", remember_days=7) as store:
         assert store.set_aside is not None
         assert store.set_aside.read_bytes() == rubbish
-        store.commit(events(1))
-        assert len(store.find([event.key for event in events(1)])) == 1
+        store.commit(keys(1))
+    with DeliveredStore(path, "next", remember_days=7) as store:
+        assert store.find(keys(1)) == dict.fromkeys(keys(1), "run")
 
 
 def test_a_store_in_a_folder_that_is_a_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbridge_cli.errors import AccountError, TooManyErrorsError, UsageError
-from eventbridge_cli.flow import Answered, Attempt, Chunk, Submitted
+from eventbridge_cli.flow import Answered, Attempt, Chunk, Events, Submitted
 from eventbridge_cli.ledger.latency import Latency
 from eventbridge_cli.ledger.summary import summarize
 from eventbridge_cli.ledger.tally import Counts, ErrorBudget, Tally
@@ -56,7 +56,7 @@ def test_throughput_counts_busy_time_alone() -> None:
     """Time in which nothing was in flight does not count."""
     now = [0.0]
     tally = Tally(clock=lambda: now[0])
-    chunk = Chunk((), b"")
+    chunk = Chunk(Events(), b"")
 
     def post(begin: float, end: float) -> None:
         now[0] = begin
