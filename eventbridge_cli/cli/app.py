@@ -13,6 +13,7 @@ from eventbridge_cli.cli.audit import audit
 from eventbridge_cli.cli.dedupe import dedupe
 from eventbridge_cli.cli.ingest import ingest
 from eventbridge_cli.cli.replay import replay
+from eventbridge_cli.cli.report import report
 from eventbridge_cli.cli.sandbox import sandbox
 from eventbridge_cli.cli.status import status
 from eventbridge_cli.cli.token import token
@@ -79,7 +80,7 @@ def ebingest(
     """  # noqa: D301 - typer keeps the lines of a paragraph that begins with a backspace
 
 
-for command in (validate, dedupe, ingest, replay, status, token, sandbox):
+for command in (validate, dedupe, ingest, replay, status, report, token, sandbox):
     app.command()(command)
 app.add_typer(audit)
 
