@@ -51,7 +51,8 @@ class Buckets:
 
     def at(self, seconds: float) -> Bucket:
         """The bucket of a point in time. What a clock that was set back puts before time 0 goes to the first one."""
-        return self._buckets[self._reach(seconds)]
+        index = self._reach(seconds)  # first of all: it may put other buckets in place
+        return self._buckets[index]
 
     def over(self, begin: float, end: float) -> Iterator[tuple[Bucket, float]]:
         """The buckets between two points in time, each with the seconds of it that lie between them."""

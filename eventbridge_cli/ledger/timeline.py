@@ -1,4 +1,4 @@
-"""What the audit file says of its runs, and of each over time: one pass, in memory that the file's size does not touch."""
+"""What the audit file says of its runs, and of each over time: one pass, memory that does not grow."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -3,11 +3,10 @@
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from eventbridge_cli.ledger.buckets import Buckets
@@ -27,6 +26,13 @@ RUNS = 60
 _LEAST = 0.004  # share of the bar that even a single record gets
 _BARS = 30
 _EDGES = 8  # of the bars of a histogram, that are named
+_TICKS = 8  # of a time axis
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # seconds
+_STEPS = (
+    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
+    *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
+    *(hours * _HOUR for hours in (1, 2, 3, 6, 12, 24)),
+)
 _ROUND = [digit * 10.0**power for power in range(-6, 7) for digit in (1, 2, 5)]  # seconds
 
 
@@ -119,7 +125,14 @@ def histogram(name: str, title: str, found: Latency) -> str:
         for share, label in ((0.5, "p50"), (0.99, "p99")):
             at = found.quantile(share)
             axes.axvline(at, color=COLORS["ink"], linewidth=0.8, linestyle=(0, (3, 2)))
-            axes.annotate(label, (at, 1), xycoords=("data", "axes fraction"), xytext=(3, -7), textcoords="offset points")
+            axes.annotate(
+                label,
+                (at, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+            )
         axes.set_xticks(edges[:: len(edges) // _EDGES + 1])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: duration(seconds)))
@@ -137,8 +150,9 @@ def overview(name: str, title: str, runs: Sequence[RunTimeline]) -> str:
             below = [count + base for count, base in zip(counts, below, strict=True)]
         ends = [0, len(runs) - 1]
         canvas.axes.set_xticks(ends, [f"{runs[end].began.astimezone(UTC):%Y-%m-%d %H:%M}" for end in ends])
-        for label, side in zip(canvas.axes.get_xticklabels(), ("left", "right"), strict=True):
-            label.set_horizontalalignment(side)
+        first, last = canvas.axes.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
         canvas.axes.set_xlim(-0.5, max(len(runs), 12) - 0.5)
         _count_axis(canvas.axes)
     return canvas.svg
@@ -149,23 +163,24 @@ def _quantile(found: Latency, share: float) -> float:
 
 
 def _time_axis(axes: Axes, run: RunTimeline, buckets: Buckets) -> list[float]:
-    """Let the x axis be the time of a run, and give the edges of its buckets."""
-    steps = range(len(buckets) + 1)
-    edges = [float(date2num(run.began.astimezone(UTC) + timedelta(seconds=step * buckets.width))) for step in steps]
-    locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=9)
-    axes.xaxis_date(tz=UTC)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(
-        ConciseDateFormatter(
-            locator,
-            tz=UTC,
-            show_offset=False,
-            formats=["%Y", "%b", "%d", "%H:%M", "%H:%M", "%H:%M:%S"],
-            zero_formats=["", "%Y", "%b", "%b %d", "%H:%M", "%H:%M"],
-        )
-    )
+    """Let the x axis be the time of day in UTC, and give the edges of the buckets in seconds since 1970."""
+    began = run.began.timestamp()
+    edges = [began + number * buckets.width for number in range(len(buckets) + 1)]
+    span = edges[-1] - began
+    step = next((step for step in _STEPS if span / step <= _TICKS), math.ceil(span / _TICKS / _DAY) * _DAY)
+    ticks = [number * step for number in range(math.ceil(began / step), math.floor(edges[-1] / step) + 1)]
     axes.set_xlim(edges[0], edges[-1])
+    axes.set_xticks(ticks, [_time_of_day(tick, step, span) for tick in ticks])
     return edges
+
+
+def _time_of_day(time: float, step: float, span: float) -> str:
+    moment = datetime.fromtimestamp(round(time, 1), UTC)
+    if step < 1:
+        return f"{moment:%H:%M:%S}.{moment.microsecond // 100_000}"
+    if span > _DAY:
+        return f"{moment:%b %d}" if step >= _DAY else f"{moment:%b %d %H:%M}"
+    return f"{moment:%H:%M:%S}" if step < _MINUTE else f"{moment:%H:%M}"
 
 
 def _count_axis(axes: Axes) -> None:

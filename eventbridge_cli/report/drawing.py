@@ -4,20 +4,18 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from xml.etree import ElementTree
+from typing import Any, Final
+from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLORS = {
-    name: f"#0a0b{number:02x}"
-    for number, name in enumerate(
-        ("page", "ink", "muted", "rule", "delivered", "duplicate", "rejected", "refused", "pending", "flight", "waiting")
-        + tuple(f"cause-{number}" for number in range(1, 6)),
-        1,
-    )
-}
+_PALETTE = (
+    *("page", "ink", "muted", "rule", "flight", "waiting"),
+    *("delivered", "duplicate", "rejected", "refused", "pending"),
+    *(f"cause-{number}" for number in range(1, 6)),
+)
+COLORS = {name: f"#0a0b{number:02x}" for number, name in enumerate(_PALETTE, 1)}
 """What is drawn in place of each colour of the palette: a black that nothing else has."""
 
 POINTS = 750
@@ -25,9 +23,9 @@ POINTS = 750
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
-_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP = 46, 6, 8  # points
+_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP = 46, 6, 12  # points
 _NAMES = {placeholder: f"var(--{name})" for name, placeholder in COLORS.items()}
-_STYLE = {
+_STYLE: Final[dict[Any, Any]] = {
     "axes.axisbelow": True,
     "axes.edgecolor": COLORS["rule"],
     "axes.facecolor": "none",
@@ -62,7 +60,7 @@ class Canvas:
     def __init__(self, height: float, bottom: float) -> None:
         self.svg = ""
         self.figure = Figure(figsize=(POINTS / 72, height / 72))
-        self.axes: Axes = self.figure.add_axes(
+        self.axes = self.figure.add_axes(
             (
                 _MARGIN_LEFT / POINTS,
                 bottom / height,
@@ -92,9 +90,9 @@ def drawn(name: str, title: str, *, height: float = 120, bottom: float = 20) -> 
 
 def _at_home(svg: str, name: str, title: str) -> str:
     """The drawing as a part of a page."""
-    root = ElementTree.fromstring(svg)  # noqa: S314 - drawn a moment ago
-    for metadata in root.findall(f"{{{_SVG}}}metadata"):
-        root.remove(metadata)
+    root = ET.fromstring(svg)  # noqa: S314 - drawn a moment ago
+    for left_out in root.findall(f"{{{_SVG}}}metadata") + root.findall(f"{{{_SVG}}}defs[{{{_SVG}}}style]"):
+        root.remove(left_out)
     used = set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", svg))
     for element in root.iter():
         _rename(element, name, used)
@@ -102,17 +100,17 @@ def _at_home(svg: str, name: str, title: str) -> str:
         root.attrib.pop(attribute, None)
     root.set("role", "img")
     root.set("aria-label", title)
-    ElementTree.SubElement(root, f"{{{_SVG}}}title").text = title
-    root.insert(0, root[-1])
-    root.remove(root[-1])
-    ElementTree.register_namespace("", _SVG)
-    text = ElementTree.tostring(root, encoding="unicode")
+    heading = ET.Element(f"{{{_SVG}}}title")
+    heading.text = title
+    root.insert(0, heading)
+    ET.register_namespace("", _SVG)
+    text = ET.tostring(root, encoding="unicode")
     for placeholder, variable in _NAMES.items():
         text = text.replace(placeholder, variable)
-    return re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", text)
+    return text.replace(" font-family: 'DejaVu Sans';", "")
 
 
-def _rename(element: ElementTree.Element, name: str, used: set[str]) -> None:
+def _rename(element: ET.Element, name: str, used: set[str]) -> None:
     identity = element.attrib.pop("id", None)
     if identity in used:
         element.set("id", f"{name}-{identity}")

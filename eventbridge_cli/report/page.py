@@ -9,8 +9,10 @@ from markupsafe import Markup
 
 from eventbridge_cli.ledger.timeline import IN_FULL, RunTimeline, Timeline
 from eventbridge_cli.report import charts
-from eventbridge_cli.report.section import Chart, ending, section, tone
+from eventbridge_cli.report.section import Chart, Key, ending, section, tone
 from eventbridge_cli.wording import duration, safe
+
+_LEAST = 0.1  # per cent
 
 
 def render(found: Timeline) -> str:
@@ -55,7 +57,7 @@ def _overview(newest: Sequence[RunTimeline]) -> Chart:
         "Records by run",
         said,
         Markup(charts.overview("overview", f"Records by run: {said}", shown)),  # noqa: S704 - escaped by its maker
-        tuple((outcome, outcome) for outcome in charts.OUTCOMES),
+        tuple(Key(outcome, outcome) for outcome in charts.OUTCOMES),
     )
 
 
@@ -64,4 +66,7 @@ def _moment(time: datetime) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if part else ""
+    percent = 100 * part / max(whole, 1)
+    if not part:
+        return ""
+    return f"{percent:.1f} %" if percent >= _LEAST else f"< {_LEAST} %"

@@ -145,8 +145,8 @@ def _figures(run: RunTimeline, course: Course) -> tuple[tuple[str, str], ...]:
     if found.count:
         figures += [(f"latency {name}", duration(seconds)) for name, seconds in marks.items()]
         figures += [
-            ("events/s while sending", f"{counts.delivered / busy:,.0f}" if busy else "0"),
-            ("nothing in flight for", duration(max(0.0, run.seconds - busy))),
+            ("busy", duration(busy)),
+            ("events/s, busy", f"{counts.delivered / busy:,.0f}" if busy else "0"),
         ]
     return tuple(figures)
 
@@ -199,7 +199,9 @@ def _concurrency(run: RunTimeline, buckets: Buckets, anchor: str) -> Chart:
     )
     title = "Requests in flight, and pauses"
     svg = charts.concurrency(f"{anchor}-concurrency", f"{title}: {said}", run, buckets)
-    return Chart(title, said, _markup(svg), (Key("flight", "in flight"), Key("waiting", "waiting for the next attempt")))
+    return Chart(
+        title, said, _markup(svg), (Key("flight", "in flight"), Key("waiting", "waiting for the next attempt"))
+    )
 
 
 def _retries(run: RunTimeline, course: Course, anchor: str) -> Chart:
@@ -261,4 +263,6 @@ def _sources(course: Course) -> tuple[SourceRow, ...]:
 
 def _words(code: str) -> str:
     """A code of the audit file as words: `http_503` is `HTTP 503`."""
+    if code.startswith("http_2"):
+        return f"named in errors[] of a good answer ({code[5:]})"
     return code.replace("http_", "HTTP ").replace("_", " ")
