@@ -25,9 +25,11 @@ MAY_IMPORT = {
     "intake": NOUNS | {"schema", "intake"},
     "delivery": NOUNS | {"delivery"},
     "ledger": NOUNS | {"ledger"},
+    "wording": set(),
+    "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
     "run": NOUNS | {"settings", "intake", "delivery", "ledger"},
-    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "sandbox", "cli"},
+    "cli": NOUNS | {"settings", "intake", "delivery", "ledger", "run", "sandbox", "wording", "report", "cli"},
 }
 
 
@@ -49,6 +51,7 @@ def test_imports_run_one_way(path: Path) -> None:
             assert top not in {"typer", "rich"} or here == "cli", f"{path} imports {name}"
             assert top != "httpx" or here == "delivery", f"{path} imports {name}"
             assert top not in {"starlette", "uvicorn"} or here == "sandbox", f"{path} imports {name}"
+            assert top not in {"matplotlib", "jinja2", "markupsafe"} or here == "report", f"{path} imports {name}"
             if top == "eventbridge_cli":
                 assert rest.split(".")[0] in MAY_IMPORT[here], f"{path} imports {name}"
 
@@ -75,7 +78,18 @@ def test_offline_commands_load_no_network(arguments: tuple[str, ...]) -> None:
     """validate, dedupe and a dry run load neither httpx nor the sandbox nor the delivery room."""
     loaded = loaded_by(*arguments)
     assert "pydantic" in loaded
-    assert not {"httpx", "starlette", "uvicorn", "eventbridge_cli.delivery", "eventbridge_cli.sandbox"} & loaded
+    assert (
+        not {
+            "httpx",
+            "starlette",
+            "uvicorn",
+            "matplotlib",
+            "jinja2",
+            "eventbridge_cli.delivery",
+            "eventbridge_cli.sandbox",
+        }
+        & loaded
+    )
 
 
 def test_version_loads_next_to_nothing() -> None:
