@@ -97,6 +97,11 @@ def test_version_loads_next_to_nothing() -> None:
     assert not {"pydantic", "httpx", "starlette"} & loaded_by("--version")
 
 
+def test_help_loads_no_charts() -> None:
+    """`report --help` loads neither the charts nor what draws them."""
+    assert not {"matplotlib", "jinja2", "eventbridge_cli.report"} & loaded_by("report", "--help")
+
+
 def test_public_names() -> None:
     """Every public name can be imported from the package and is the thing of that name."""
     for name in eventbridge_cli.__all__:
