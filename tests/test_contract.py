@@ -29,11 +29,16 @@ MAY_IMPORT = {
     "delivery": NOUNS | {"delivery"},
     "ledger": NOUNS | {"ledger"},
     "lake": NOUNS | {"schema", "settings", "lake"},
+    "wording": set(),
+    "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
     "watch": NOUNS | {"ledger", "watch"},
     "run": NOUNS | {"settings", "intake", "delivery", "ledger"},
     "doctor": NOUNS | {"settings", "delivery", "ledger", "run"},
-    "cli": NOUNS | {"cores", "settings", "intake", "delivery", "ledger", "run", "doctor", "sandbox", "watch", "cli"},
+    "cli": NOUNS | {
+        *("cores", "settings", "wording", "intake", "delivery", "ledger", "run", "doctor"),
+        *("sandbox", "watch", "report", "cli"),
+    },
 }
 EXTRAS = {"obstore": "objects", "confluent_kafka": "kafka", "pyarrow": "parquet"}
 
@@ -58,6 +63,7 @@ def test_imports_run_one_way(path: Path) -> None:
             assert top not in EXTRAS or path.stem == EXTRAS[top], f"{path} imports {name}"
             assert top not in {"starlette", "uvicorn"} or here == "sandbox", f"{path} imports {name}"
             assert top not in {"prometheus_client", "opentelemetry"} or here == "watch", f"{path} imports {name}"
+            assert top not in {"matplotlib", "jinja2", "markupsafe"} or here == "report", f"{path} imports {name}"
             if top == "eventbridge_cli" and rest:
                 assert rest.split(".")[0] in MAY_IMPORT[here], f"{path} imports {name}"
 
@@ -84,12 +90,28 @@ def test_offline_commands_load_no_network(arguments: tuple[str, ...]) -> None:
     """validate, dedupe and a dry run load neither httpx nor the sandbox nor the delivery room."""
     loaded = loaded_by(*arguments)
     assert "pydantic" in loaded
-    assert not {"httpx", "starlette", "uvicorn", "eventbridge_cli.delivery", "eventbridge_cli.sandbox"} & loaded
+    assert (
+        not {
+            "httpx",
+            "starlette",
+            "uvicorn",
+            "matplotlib",
+            "jinja2",
+            "eventbridge_cli.delivery",
+            "eventbridge_cli.sandbox",
+        }
+        & loaded
+    )
 
 
 def test_version_loads_next_to_nothing() -> None:
     """--version loads neither pydantic nor httpx."""
     assert not {"pydantic", "httpx", "starlette"} & loaded_by("--version")
+
+
+def test_help_loads_no_charts() -> None:
+    """`report --help` loads neither the charts nor what draws them."""
+    assert not {"matplotlib", "jinja2", "eventbridge_cli.report"} & loaded_by("report", "--help")
 
 
 def test_public_names() -> None:

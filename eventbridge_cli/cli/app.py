@@ -18,7 +18,7 @@ _INTERRUPTED = 130
 _BUG = 70
 
 
-COMMANDS = ("validate", "dedupe", "ingest", "replay", "status", "token", "doctor", "sandbox", "audit")
+COMMANDS = ("validate", "dedupe", "ingest", "replay", "status", "report", "token", "doctor", "sandbox", "audit")
 """Each is a function, or a group of commands, in the module of its name."""
 
 

@@ -65,6 +65,8 @@ def _environment_speaks() -> bool:
 def written(path: Path | None) -> Iterator[BinaryIO | None]:
     """A file that is there as a whole once the body has ended, and not at all before; None for None, `-` is stdout.
 
+    A pipe or a device is written to as it is: a file put in its place would be the end of it.
+
     Raises:
         StorageError: it can't be written.
     """
@@ -75,16 +77,14 @@ def written(path: Path | None) -> Iterator[BinaryIO | None]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    if path.exists() and not path.is_file():  # a device or a named pipe: there is nothing to put in its place
-        with path.open("wb") as file:
-            yield file
-        return
-    path = path.resolve()
+    in_place = path.exists() and not path.is_file()  # a device or a named pipe
+    path = path if in_place else path.resolve()
     aside = path.with_name(f".{path.name}.part")
     try:
-        with aside.open("wb") as file:
+        with (path if in_place else aside).open("wb") as file:
             yield file
-        aside.replace(path)
+        if not in_place:
+            aside.replace(path)
     except BrokenPipeError:
         raise
     except OSError as error:

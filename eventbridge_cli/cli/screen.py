@@ -14,6 +14,9 @@ from eventbridge_cli.flow import Duplicate, Fact, Receipt, Rejection, Retried, S
 from eventbridge_cli.intake.sources import Meter
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Counts, Tally
+from eventbridge_cli.wording import duration, safe, size
+
+__all__ = ["Screen", "safe"]
 
 _REFRESHES = 5  # of the progress bar, a second
 _LINE_SECONDS = 30.0
@@ -28,13 +31,6 @@ _STYLES = {
     "refused": "red",
     "pending": "yellow",
 }
-
-
-def safe(text: str) -> str:
-    """Text without anything that a terminal could act on: control characters are shown as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Screen:
@@ -83,7 +79,7 @@ class Screen:
         """What --verbose tells of a run while it lasts."""
         match fact:
             case Retried(request_id, attempt):
-                wait = f"again in {_seconds(attempt.delay or 0)}"
+                wait = f"again in {duration(attempt.delay or 0)}"
                 self.say(f"{request_id}: attempt {attempt.number} gave {attempt.outcome}, {wait}", "dim")
             case Split(request_id, parts, cause):
                 self.say(f"{request_id}: {cause}, sent again in {len(parts)} parts", "dim")
@@ -173,7 +169,7 @@ class Screen:
             if summary.stopped:
                 self._line(f"Error: {safe(summary.stopped['message'])} {safe(summary.stopped['remedy'])}")
             return
-        self.counts(f"Run {summary.run}, {_seconds(summary.seconds)}", summary.counts)
+        self.counts(f"Run {summary.run}, {duration(summary.seconds)}", summary.counts)
         if summary.requests:
             self._delivery(summary)
         self._troubles([(t["count"], t["reason"], t["code"], t["path"], t["example"]) for t in summary.troubles])
@@ -197,15 +193,15 @@ class Screen:
         retries = f", {summary.retries:,} retries" if summary.retries else ""
         self._line(Text("\nDelivery", style="bold"))
         self._line(
-            f"  {summary.requests:,} requests{retries}, {_size(summary.bytes_sent)} in "
-            f"{_seconds(summary.busy_seconds)}: {summary.events_per_second:,.0f} events/s"
+            f"  {summary.requests:,} requests{retries}, {size(summary.bytes_sent)} in "
+            f"{duration(summary.busy_seconds)}: {summary.events_per_second:,.0f} events/s"
         )
-        marks = "   ".join(f"{name} {_seconds(latency[name])}" for name in ("p50", "p90", "p99", "max"))
+        marks = "   ".join(f"{name} {duration(latency[name])}" for name in ("p50", "p90", "p99", "max"))
         self._line(f"  latency  {marks}")
         most = max(row["requests"] for row in latency["histogram"])
         for row in latency["histogram"]:
             if row["requests"]:
-                bound = f"up to {_seconds(row['up_to'])}" if row["up_to"] else "longer"
+                bound = f"up to {duration(row['up_to'])}" if row["up_to"] else "longer"
                 bar = "━" * max(1, round(_BAR * row["requests"] / most))
                 self._line(Text.assemble(f"  {bound:>13} ", (bar, "blue"), f" {row['requests']:,}"))
 
@@ -282,23 +278,9 @@ def _counts_line(tally: Tally) -> str:
 
 def _progress_line(tally: Tally, meter: Meter) -> str:
     share = f" ({100 * meter.read / meter.total:.0f} % of the input)" if meter.total else ""
-    return f"{_seconds(tally.clock() - tally.started)}: {_counts_line(tally)}{share}"
+    return f"{duration(tally.clock() - tally.started)}: {_counts_line(tally)}{share}"
 
 
 def _lines(text: str) -> list[str]:
     """Lines of a message of our own, each made safe: it may quote data."""
     return [safe(line) for line in text.splitlines()]
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:,.0f} ms"
-    return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"  # noqa: PLR2004
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} TB"

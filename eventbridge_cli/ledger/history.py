@@ -3,7 +3,7 @@
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,12 +102,23 @@ class RunStory:
         return any(self.counts.get(name) != self.recount.get(name, 0) for name in names)
 
 
-def verify(path: Path) -> Iterator[Finding]:
+def _pass_over(_entry: dict[str, Any]) -> None:
+    """Nobody else reads along."""
+
+
+def verify(path: Path, read: Callable[[dict[str, Any]], None] = _pass_over) -> Iterator[Finding]:
     """Hold the chain of hashes, and each run's account, against the lines; gives what does not fit.
 
     Any line that was changed, removed, moved or put in is found by the line after it. The end of the file has no line
     after it: that its last lines were cut off can't be seen, a change in the last line only where its run's account
     no longer fits. Nor does the chain hold against somebody who rewrites the whole rest of the file.
+
+    Args:
+        path: the audit file.
+        read: is told every line on the way; its ValueError says that the line lacks what a line of its kind has.
+
+    Raises:
+        UsageError: the file is not there or can't be read.
     """
     previous, number = CHAIN_START, 0
     known: OrderedDict[str, int] = OrderedDict()
@@ -119,7 +130,7 @@ def verify(path: Path) -> Iterator[Finding]:
         else:
             if entry["previous"] != previous:
                 yield Finding(number, _break(entry["previous"], known, number))
-            yield from _account(stories, entry, number)
+            yield from _account(stories, entry, number, read)
         previous = line_hash(line)
         known[previous] = number
         if len(known) > _REMEMBERED:
@@ -145,14 +156,17 @@ def _break(claimed: str, known: dict[str, int], number: int) -> str:
     return f"line {number - 1} was changed, or lines between it and this one were removed or moved"
 
 
-def _account(stories: dict[str, RunStory], entry: dict[str, Any], number: int) -> Iterator[Finding]:
+def _account(
+    stories: dict[str, RunStory], entry: dict[str, Any], number: int, read: Callable[[dict[str, Any]], None]
+) -> Iterator[Finding]:
     run = entry["run"]
     story = stories.setdefault(run, RunStory(run))
     try:
         story.take(entry)
+        read(entry)
         # After a full disk lines are missing, and the run says why.
         wrong = story.disagrees and entry["stopped"] != "storage"
-    except _MALFORMED:
+    except (*_MALFORMED, ValueError):
         yield Finding(number, "this line lacks what a line of its kind has")
         return
     if wrong:

@@ -25,6 +25,12 @@ class Latency:
         self.total += seconds
         self._buckets[round(math.log(max(seconds, _FLOOR)) / _GROWTH)] += 1
 
+    def absorb(self, other: "Latency") -> None:
+        """Take in the latencies of another."""
+        self.count += other.count
+        self.longest = max(self.longest, other.longest)
+        self._buckets.update(other._buckets)  # noqa: SLF001 - one of its own kind
+
     def quantile(self, share: float) -> float:
         """The latency that `share` (0 to 1) of all requests do not exceed; 0 if there was none."""
         rank = math.ceil(share * self.count)
@@ -42,3 +48,15 @@ class Latency:
             seconds = math.exp(bucket * _GROWTH)
             counts[next(i for i, bound in enumerate(_BOUNDS) if seconds <= bound)] += count
         return list(zip(_BOUNDS, counts, strict=True))
+
+    def bars(self, most: int) -> list[tuple[float, float, int]]:
+        """How many requests took from, and up to, so many seconds, in at most `most` spans of equal ratio."""
+        if not self._buckets:
+            return []
+        first, last = min(self._buckets), max(self._buckets)
+        step = (last - first) // most + 1
+        counts = [0] * ((last - first) // step + 1)
+        for bucket, count in self._buckets.items():
+            counts[(bucket - first) // step] += count
+        edges = [math.exp((first + index * step - 0.5) * _GROWTH) for index in range(len(counts) + 1)]
+        return list(zip(edges[:-1], edges[1:], counts, strict=True))

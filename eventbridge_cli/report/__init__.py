@@ -1,0 +1,1 @@
+"""Runs to look at: one page without scripts and without a network, drawn from the audit file."""
