@@ -15,7 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped,import-not-found,unused-ignore]
+try:
+    import psutil  # type: ignore[import-untyped,import-not-found,unused-ignore]
+except ImportError:
+    sys.exit("The benchmarks need psutil: pip install -e '.[bench]'")
 
 SAMPLING_SECONDS = 0.02
 SHOWN_BYTES = 2000  # of what a failed command said
