@@ -20,7 +20,7 @@ try:
 except ImportError:
     sys.exit("The benchmarks need psutil: pip install -e '.[bench]'")
 
-SAMPLING_SECONDS = 0.02
+SAMPLING_SECONDS = 0.05
 SHOWN_BYTES = 2000  # of what a failed command said
 
 

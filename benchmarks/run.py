@@ -7,7 +7,6 @@ Seconds depend on the machine and on what else it does; ratios of contenders of 
 """
 
 import argparse
-import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -29,7 +28,6 @@ SECTIONS: dict[str, ModuleType] = {
     "memory": memory,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
-SMALL_PEAK = 40 * MB
 
 
 def options() -> argparse.Namespace:
@@ -51,6 +49,13 @@ def options() -> argparse.Namespace:
     return found
 
 
+def command(asked: argparse.Namespace) -> str:
+    """What to type for the same again."""
+    words = ["python benchmarks/run.py", *(["--quick"] if asked.quick else [])]
+    words += [f"--events {asked.events} --rounds {asked.rounds}"]
+    return " ".join([*words, *(["--only", *asked.only] if asked.only else [])])
+
+
 def say(text: str) -> None:
     """Tell how far it is."""
     print(text, file=sys.stderr, flush=True)
@@ -59,7 +64,6 @@ def say(text: str) -> None:
 def main() -> None:
     """Measure, print, and write if asked to."""
     asked = options()
-    shown = [option for option in sys.argv[1:] if option != "--write"]
     with tempfile.TemporaryDirectory(prefix="ebingest-benchmarks-") as name:
         folder = Path(name)
         bench = Bench(
@@ -71,7 +75,7 @@ def main() -> None:
             rounds=asked.rounds,
             quick=asked.quick,
         )
-        head = report.head_text(bench.tool, shlex.join(["python", "benchmarks/run.py", *shown]))
+        head = report.head_text(bench.tool, command(asked))
         parts: list[str] = []
         goals: list[Goal] = []
         for each in asked.only or SECTIONS:
@@ -80,9 +84,9 @@ def main() -> None:
             goals += section.goals(results)
             parts.append(report.section_text(section, results))
             print(f"\n{parts[-1]}\n", flush=True)
-    if own_peak() > SMALL_PEAK:
-        say(f"This process held {own_peak() / MB:.0f} MB: no memory in the tables can be less than that.")
     print(report.goals_text(goals))
+    head += f"\n- Memory below {own_peak() / MB:.1f} MB can't be told: a process starts with the peak of who starts it."
+    print(f"\n{head}")
     if asked.write:
         RESULTS.write_text("\n\n".join([head, report.goals_text(goals), *parts]) + "\n", encoding="utf-8")
 

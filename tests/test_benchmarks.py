@@ -86,7 +86,7 @@ def python(folder: Path, *arguments: str | Path) -> str:
 def calls(folder: Path, command: str, count: int, *options: str) -> int:
     """How many functions are called, Python's and C's, for so many events."""
     profile = folder / "profile"
-    tool = [command, events(folder, count), *options, *one_process(command, folder)]
+    tool: list[str | Path] = [command, events(folder, count), *options, *one_process(command, folder)]
     python(folder, "-m", "cProfile", "-o", profile, "-m", "eventbridge_cli", *tool)
     total: int = pstats.Stats(str(profile)).total_calls  # type: ignore[attr-defined]
     return total
@@ -94,7 +94,7 @@ def calls(folder: Path, command: str, count: int, *options: str) -> int:
 
 def peak(folder: Path, command: str, count: int, *options: str) -> int:
     """How many bytes Python's allocators gave out at most for so many events."""
-    tool = [command, events(folder, count), *options, *one_process(command, folder)]
+    tool: list[str | Path] = [command, events(folder, count), *options, *one_process(command, folder)]
     return int(python(folder, "-c", PEAK, *tool).rpartition("PEAK ")[2])
 
 

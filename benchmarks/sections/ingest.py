@@ -20,7 +20,7 @@ CURL, XARGS = "split, curl --parallel", "split, xargs -P 5 curl"
 
 def section(bench: Bench) -> Section:
     """The tool with everything on, the tutorial, and three ways that keep no account."""
-    events = bench.events // 10
+    events = bench.memory_events // 10
     lines = bench.inputs.ndjson(events)
     return Section(
         name="ingest",
