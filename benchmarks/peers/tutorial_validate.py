@@ -38,11 +38,9 @@ class EventBridgeEvent(BaseModel):
         return text
 
 
-def load(path: Path) -> list[dict[str, Any]]:
-    """Every event of a file, as it will be sent."""
-    with path.open(encoding="utf-8") as lines:
-        return [EventBridgeEvent(**json.loads(line)).model_dump() for line in lines]
-
-
 if __name__ == "__main__":
-    load(Path(sys.argv[1]))
+    valid = []
+    with Path(sys.argv[1]).open(encoding="utf-8") as lines:
+        for line in lines:
+            raw = json.loads(line)
+            valid.append(EventBridgeEvent(**raw).model_dump())
