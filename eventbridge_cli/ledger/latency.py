@@ -29,6 +29,7 @@ class Latency:
         """Take in the latencies of another."""
         self.count += other.count
         self.longest = max(self.longest, other.longest)
+        self.total += other.total
         self._buckets.update(other._buckets)  # noqa: SLF001 - one of its own kind
 
     def quantile(self, share: float) -> float:

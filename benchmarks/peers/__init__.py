@@ -1,0 +1,1 @@
+"""What the tool is measured against."""

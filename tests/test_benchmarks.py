@@ -1,0 +1,159 @@
+"""What speed and memory rest on, counted instead of timed: the same on every machine, whatever else it does.
+
+A limit stands 15 % above what was counted when it was set. A failure says what was counted. If the tool now does more
+on purpose, raise the limit in the same commit and say why; if not, find where it comes from:
+
+- calls: `python -m cProfile -s tottime -m eventbridge_cli validate FILE --jobs 1`
+- bytes: `python -X tracemalloc=10 -c ...` with `tracemalloc.take_snapshot()` in place of the peak
+- modules: `python -X importtime -m eventbridge_cli validate FILE`
+
+Seconds are measured by `benchmarks/run.py`.
+"""
+
+import json
+import pstats
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from support import ROOT, clean_environment, ebingest
+
+LIMITS = {
+    "calls for each event validated": 24.5,
+    "calls for each event deduplicated": 91,
+    "bytes for each distinct key": 290,
+    "bytes more to validate ten times the events": 1_090_000,
+    "bytes more to deduplicate ten times the events in a window": 1_210_000,
+    "modules of --version": 245,
+    "modules of validate": 483,
+}
+UNWANTED = {
+    "--version": {"asyncio", "concurrent", "httpx", "multiprocessing", "pydantic", "sqlite3", "ssl"},
+    "validate": {"httpx", "multiprocessing", "sqlite3"},
+}
+
+PEAK = """
+import asyncio, runpy, sys, tracemalloc
+import pydantic_settings, rich.progress, typer  # what is loaded before is quick to load, and is not of interest
+tracemalloc.start()
+try:
+    runpy.run_module("eventbridge_cli", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    assert not end.code
+print("PEAK", tracemalloc.get_traced_memory()[1], file=sys.stderr)
+"""
+
+
+def check(what: str, counted: float) -> None:
+    limit = LIMITS[what]
+    assert counted <= limit, f"{what}: {counted:,.1f}, where {limit:,} is the limit; see the top of this file"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("benchmarks")
+
+
+@cache
+def one_process(command: str, folder: Path) -> tuple[str, ...]:
+    """The option that keeps all of a command's work in the process that is looked at, where it has one."""
+    text = ebingest(command, "--help", cwd=folder, check=[0]).stdout
+    return ("--jobs", "1") if b"--jobs" in text else ()
+
+
+def events(folder: Path, count: int) -> Path:
+    """A file of so many distinct events."""
+    path = folder / f"{count}.ndjson"
+    if not path.exists():
+        generator = ROOT / "benchmarks" / "generate.py"
+        with path.open("wb") as out:
+            subprocess.run([sys.executable, generator, str(count)], stdout=out, check=True)
+    return path
+
+
+def python(folder: Path, *arguments: str | Path) -> str:
+    """What a run of Python that loads the tool says on standard error."""
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, env=clean_environment(folder), capture_output=True, check=True)
+    return done.stderr.decode()
+
+
+def calls(folder: Path, command: str, count: int, *options: str) -> int:
+    """How many functions are called, Python's and C's, for so many events."""
+    profile = folder / "profile"
+    tool: list[str | Path] = [command, events(folder, count), *options, *one_process(command, folder)]
+    python(folder, "-m", "cProfile", "-o", profile, "-m", "eventbridge_cli", *tool)
+    total: int = pstats.Stats(str(profile)).total_calls  # type: ignore[attr-defined]
+    return total
+
+
+def peak(folder: Path, command: str, count: int, *options: str) -> int:
+    """How many bytes Python's allocators gave out at most for so many events."""
+    tool: list[str | Path] = [command, events(folder, count), *options, *one_process(command, folder)]
+    return int(python(folder, "-c", PEAK, *tool).rpartition("PEAK ")[2])
+
+
+def modules(folder: Path, *arguments: str | Path) -> set[str]:
+    """The modules that a command loads."""
+    said = python(folder, "-X", "importtime", "-m", "eventbridge_cli", *arguments)
+    return set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\S+)$", said, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("command", "done"), [("validate", "validated"), ("dedupe", "deduplicated")])
+def test_calls_for_each_event(folder: Path, command: str, done: str) -> None:
+    """An event costs no more calls than it did; those of the start are left out."""
+    few, many = 2_000, 4_000
+    added = calls(folder, command, many) - calls(folder, command, few)
+    check(f"calls for each event {done}", added / (many - few))
+
+
+def test_memory_for_each_key(folder: Path) -> None:
+    """A distinct key takes no more memory than it did, and a window keeps a longer file's keys from adding up."""
+    count, out, window = 10_000, ("-o", "unique.ndjson"), ("--window-size", "1000")
+    bounded = peak(folder, "dedupe", count, *out, *window)
+    check("bytes for each distinct key", (peak(folder, "dedupe", count, *out) - bounded) / count)
+    added = bounded - peak(folder, "dedupe", count // 10, *out, *window)
+    check("bytes more to deduplicate ten times the events in a window", added)
+
+
+def test_a_longer_file_takes_no_more_memory(folder: Path) -> None:
+    """Ten times the events are read in the same memory, a buffer or two apart."""
+    added = peak(folder, "validate", 40_000) - peak(folder, "validate", 4_000)
+    check("bytes more to validate ten times the events", added)
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """The benchmarks' own server; its URL."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "server.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate(timeout=10)
+
+
+def test_requests_for_a_thousand_events(folder: Path, server: str) -> None:
+    """1,000 events go out in ten requests, with one token and few bytes besides the events' own."""
+    settings = {"GENESYS_ENV": server, "GENESYS_CLIENT_ID": "someone", "GENESYS_CLIENT_SECRET": "s3cr3t"}
+    path = events(folder, 1_000)
+    ebingest("ingest", path, "-q", cwd=folder, env=settings, check=[0])
+    with urllib.request.urlopen(f"{server}/stats") as answer:  # noqa: S310 - loopback
+        stats = json.load(answer)
+    assert (stats["requests"], stats["tokens"], stats["events"]) == (10, 1, 1_000)
+    assert stats["bytes"] <= path.stat().st_size + 10 * len(b'{"events":[]}')
+
+
+def test_what_is_loaded(folder: Path) -> None:
+    """A command loads no more modules than it did, and none that it has no use for."""
+    loaded = {
+        "--version": modules(folder, "--version"),
+        "validate": modules(folder, "validate", events(folder, 1), *one_process("validate", folder)),
+    }
+    for command, names in loaded.items():
+        assert not UNWANTED[command] & {name.partition(".")[0] for name in names}
+        check(f"modules of {command}", len(names))
