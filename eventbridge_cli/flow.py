@@ -286,6 +286,18 @@ class Events(Sequence[Event]):
         rows = [f'[{place},{id_},"{key.hex()}"]' for place, id_, key in zip(quoted, ids, self.keys, strict=True)]
         return f"[{','.join(rows)}]"
 
+    @property
+    def listed(self) -> str:
+        """How a receipt names them: a JSON array with an object for each."""
+        quote = encode_basestring_ascii
+        columns = (self._ids, self._types, self._times, self.keys, map(str, self._origins()))
+        rows = [
+            f'{{"interaction_id":{quote(id_)},"event_type":{quote(type_)},"event_time":{quote(time)},'
+            f'"key":"{key.hex()}","origin":{quote(place)}}}'
+            for id_, type_, time, key, place in zip(*columns, strict=True)
+        ]
+        return f"[{','.join(rows)}]"
+
     def __len__(self) -> int:
         return len(self.bodies)
 
@@ -454,6 +466,43 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where entries of the outbox go: the name of a target, and what it gets in which form.
+
+    Entries of different destinations never share a batch: what is handed over stays what it was asked to be.
+    """
+
+    target: str
+    content: str
+    form: str
+
+
+class SyncState(StrEnum):
+    """How far entries are on their way to the data lake."""
+
+    SYNCED = "synced"
+    RETRYING = "retrying"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What became of entries that are handed to a target of the data lake.
+
+    A batch is `synced` once all of it has arrived, `retrying` while another try follows, and `failed` if none does
+    before somebody mends something. What is left in the outbox at the end is `pending`; it need not have a batch yet.
+    `message` says why, where it is not synced.
+    """
+
+    target: str
+    batch: str | None
+    entries: int
+    state: SyncState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenIssued:
     """The platform gave a token. Its lifetime in seconds and its scope, never the token."""
 
@@ -462,7 +511,7 @@ class TokenIssued:
     seconds: float
 
 
-Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicate | Event
+Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicate | Event | HandOver
 
 
 class DeliveredKeys(Protocol):

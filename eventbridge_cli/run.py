@@ -29,10 +29,12 @@ from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.ledger.book import Ledger, Places, opened
-from eventbridge_cli.ledger.delivered import scope_name
+from eventbridge_cli.ledger.delivered import scope_name, store_path
+from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import ErrorBudget, Tally
 from eventbridge_cli.settings import Endpoints, Settings, endpoints
+from eventbridge_cli.sync import HandingOver, lanes_of
 
 if sys.platform == "win32":
     uvloop = None
@@ -124,6 +126,8 @@ def ingest(job: Job) -> Summary:
         dead_letters=None if job.letters else settings.dead_letters,
     )
     scope = scope_name(where.ingest_url, who.client_id)
+    lanes = lanes_of(settings)
+    outgoing = Outgoing(job.run, where.ingest_url, tuple(lane.destination for lane in lanes)) if lanes else None
     with (
         opened(
             job.run,
@@ -133,6 +137,7 @@ def ingest(job: Job) -> Summary:
             lock_wait=settings.lock_wait,
             warn=job.warn,
             observe=job.observe,
+            outgoing=outgoing,
         ) as ledger,
         _readable_twice(job.intake) as intake,
     ):
@@ -147,6 +152,9 @@ def ingest(job: Job) -> Summary:
         )
         error: EbingestError | None = None
         delivered = None if job.resend else ledger.delivered
+        lake = HandingOver(
+            lanes, store_path(places.state, scope), note=ledger.note, warn=job.warn, grace=settings.sync_grace
+        )
         try:
             with job.watch(ledger.tally, intake.meter):
                 withheld = intake.strict and _has_rejections(intake)
@@ -156,10 +164,12 @@ def ingest(job: Job) -> Summary:
                 if withheld:
                     _account_only(items, ledger)
                 else:
-                    _run(_deliver(job, items, ledger, where.ingest_url, who))
+                    _run(_deliver(job, items, ledger, where.ingest_url, who, lake))
         except EbingestError as stopped:
             error = stopped
-        return ledger.finish(error, replay_of=job.letters.runs if job.letters else None)
+        return ledger.finish(
+            error, replay_of=job.letters.runs if job.letters else None, sync_required=settings.sync_required
+        )
 
 
 def _lock_folder(*, otherwise: Path) -> Path:
@@ -178,13 +188,15 @@ def _run(delivery: Coroutine[None, None, None]) -> None:
 
 
 async def _deliver(
-    job: Job, items: Iterator[Item], ledger: Ledger, url: str, who: Credentials
+    job: Job, items: Iterator[Item], ledger: Ledger, url: str, who: Credentials, lake: HandingOver
 ) -> None:
     settings = job.settings
     counts = ledger.tally.counts
 
     def note(fact: Fact) -> None:
         ledger.note(fact)
+        if isinstance(fact, Receipt) and fact.delivered:
+            lake.ring()
         if job.max_errors and isinstance(fact, Receipt | Rejection):
             job.max_errors.check(counts.rejected + counts.refused, counts.read)
 
@@ -212,15 +224,19 @@ async def _deliver(
                 "Nothing is lost: run the same command again, and it resumes.",
             )
             asyncio.get_running_loop().call_later(settings.max_duration, ingester.stop, over)
-        with _signals(lambda number: ingester.stop(InterruptedRunError(number))):
-            await ingester.ingest(_noted(pump, ledger, job, note))
+
+        def stop(number: int) -> None:
+            ingester.stop(InterruptedRunError(number))
+            lake.hurry()
+
+        with _signals(stop):
+            async with lake:
+                await ingester.ingest(_noted(pump, ledger, job, note))
     if job.max_errors:
         job.max_errors.check(counts.rejected + counts.refused, counts.read, at_end=True)
 
 
-async def _noted(
-    pump: Pump[Item], ledger: Ledger, job: Job, note: Callable[[Fact], None]
-) -> AsyncIterator[Chunk]:
+async def _noted(pump: Pump[Item], ledger: Ledger, job: Job, note: Callable[[Fact], None]) -> AsyncIterator[Chunk]:
     """The chunks of the intake; whatever else comes with them is noted here."""
     async for item in pump:
         if isinstance(item, Chunk):

@@ -14,6 +14,7 @@ from eventbridge_cli.flow import (
     Event,
     Events,
     Fact,
+    HandOver,
     Origin,
     Receipt,
     Rejection,
@@ -86,6 +87,9 @@ class AuditLogger:
                 self.write("TOKEN_ISSUED", scope=scope, expires_in=expires_in, seconds=round(seconds, 6))
             case Receipt():
                 self._receipt(fact)
+            case HandOver(target, batch, entries, state, message):
+                why = {"message": message} if message else {}
+                self.write("DATA_LAKE_SYNC", target=target, batch=batch, entries=entries, state=state, **why)
             case Event() | Submitted() | Answered():
                 pass
 

@@ -45,6 +45,25 @@ def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator
         lock.release()
 
 
+def try_lock(folder: Path, name: str) -> FileLock | None:
+    """Take the lock `name` in `folder`, or None if another process holds it. Whoever takes it releases it.
+
+    Raises:
+        StorageError: the folder can't be written.
+    """
+    lock = FileLock(folder / f"{name}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"The state folder {folder} can't be written: {error.strerror}.",
+            "Give another folder with --state, then run the same command again.",
+        ) from error
+    return lock
+
+
 def audit_lock(audit: Path) -> str:
     """The name of the lock of an audit file."""
     return f"audit-{blake2b(str(audit.resolve()).encode(), digest_size=10).hexdigest()}"
