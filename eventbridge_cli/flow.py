@@ -225,7 +225,9 @@ class Events(Sequence[Event]):
         self._ids: list[str] = []
         self._types: list[str] = []
         self._times: list[str] = []
-        self._runs: list[tuple[Origin, int]] = []  # where the first of some lines in a row stands, and how many they are
+        self._runs: list[
+            tuple[Origin, int]
+        ] = []  # where the first of some lines in a row stands, and how many they are
         self._raw: dict[int, bytes] = {}
         self._dropped: dict[int, tuple[str, ...]] = {}
         for event in events:
@@ -281,22 +283,30 @@ class Events(Sequence[Event]):
     @cached_property
     def entries(self) -> str:
         """How the ledger names them: a JSON array with the place, the interaction and the key of each."""
-        quoted = map(encode_basestring_ascii, map(str, self._origins()))
-        ids = map(encode_basestring_ascii, self._ids)
-        rows = [f'[{place},{id_},"{key.hex()}"]' for place, id_, key in zip(quoted, ids, self.keys, strict=True)]
+        rows = [f'[{place},{id_},"{key}"]' for place, id_, key in zip(*self._names, strict=True)]
         return f"[{','.join(rows)}]"
 
     @property
     def listed(self) -> str:
         """How a receipt names them: a JSON array with an object for each."""
-        quote = encode_basestring_ascii
-        columns = (self._ids, self._types, self._times, self.keys, map(str, self._origins()))
+        quoted = (map(encode_basestring_ascii, column) for column in (self._types, self._times))
         rows = [
-            f'{{"interaction_id":{quote(id_)},"event_type":{quote(type_)},"event_time":{quote(time)},'
-            f'"key":"{key.hex()}","origin":{quote(place)}}}'
-            for id_, type_, time, key, place in zip(*columns, strict=True)
+            f'{{"interaction_id":{id_},"event_type":{type_},"event_time":{time},"key":"{key}","origin":{place}}}'
+            for place, id_, key, type_, time in zip(*self._names, *quoted, strict=True)
         ]
         return f"[{','.join(rows)}]"
+
+    @cached_property
+    def _names(self) -> tuple[list[str], list[str], list[str]]:
+        """Places and interactions as JSON, keys in hex."""
+        places: list[str] = []
+        for origin, size in self._runs:
+            if origin.index is not None:
+                places.append(encode_basestring_ascii(str(origin)))
+                continue
+            start = encode_basestring_ascii(f"{origin.source}:")[:-1]
+            places += [f'{start}{line}"' for line in range(origin.line, origin.line + size)]
+        return places, list(map(encode_basestring_ascii, self._ids)), [key.hex() for key in self.keys]
 
     def __len__(self) -> int:
         return len(self.bodies)

@@ -1,16 +1,13 @@
 """One ingest run: where intake, delivery and ledger meet."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,8 +25,10 @@ from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import Meter, Source
+from eventbridge_cli.ledger.audit import new_run
 from eventbridge_cli.ledger.book import Ledger, Places, opened
 from eventbridge_cli.ledger.delivered import scope_name, store_path
+from eventbridge_cli.ledger.lock import lock_folder
 from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import ErrorBudget, Tally
@@ -75,10 +74,6 @@ def credentials(settings: Settings, where: Endpoints, *, to_ingest: bool) -> Cre
 Item = Chunk | Rejection | Duplicate
 
 
-def _new_run() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-
-
 def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -101,7 +96,7 @@ class Job:
     watch: Callable[[Tally, Meter], AbstractContextManager[None]] = _show_nothing
     observe: Callable[[Fact], None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None
-    run: str = field(default_factory=_new_run)
+    run: str = field(default_factory=new_run)
 
     @property
     def letters(self) -> Letters | None:
@@ -121,7 +116,7 @@ def ingest(job: Job) -> Summary:
     folder = settings.state or user_state_path("ebingest")
     places = Places(
         state=job.state or folder,
-        locks=_lock_folder(otherwise=folder),
+        locks=lock_folder(otherwise=folder),
         audit=settings.audit,
         dead_letters=None if job.letters else settings.dead_letters,
     )
@@ -164,22 +159,12 @@ def ingest(job: Job) -> Summary:
                 if withheld:
                     _account_only(items, ledger)
                 else:
-                    _run(_deliver(job, items, ledger, where.ingest_url, who, lake))
+                    _run(_deliver(job, items, ledger, lake, url=where.ingest_url, who=who))
         except EbingestError as stopped:
             error = stopped
         return ledger.finish(
             error, replay_of=job.letters.runs if job.letters else None, sync_required=settings.sync_required
         )
-
-
-def _lock_folder(*, otherwise: Path) -> Path:
-    """Where the audit file's lock is: one place for all runs of a user, since `--state` may differ between them."""
-    folder = user_state_path("ebingest")
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
-        return otherwise
-    return folder if os.access(folder, os.W_OK) else otherwise
 
 
 def _run(delivery: Coroutine[None, None, None]) -> None:
@@ -188,7 +173,7 @@ def _run(delivery: Coroutine[None, None, None]) -> None:
 
 
 async def _deliver(
-    job: Job, items: Iterator[Item], ledger: Ledger, url: str, who: Credentials, lake: HandingOver
+    job: Job, items: Iterator[Item], ledger: Ledger, lake: HandingOver, *, url: str, who: Credentials
 ) -> None:
     settings = job.settings
     counts = ledger.tally.counts

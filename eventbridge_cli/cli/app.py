@@ -16,6 +16,7 @@ from eventbridge_cli.cli.ingest import ingest
 from eventbridge_cli.cli.replay import replay
 from eventbridge_cli.cli.sandbox import sandbox
 from eventbridge_cli.cli.status import status
+from eventbridge_cli.cli.sync import sync
 from eventbridge_cli.cli.token import token
 from eventbridge_cli.cli.validate import validate
 from eventbridge_cli.errors import EbingestError
@@ -74,13 +75,13 @@ def ebingest(
       2  usage: an unknown option, a missing file
       3  configuration, credentials or endpoint: mend, and run again
       4  stopped by --max-errors
-      5  some records are pending: run again, and it resumes
+      5  some records are pending: run again, and it resumes (sync: some still wait)
       6  another run holds the same state
      70  a bug of ours       130, 143  interrupted, in order
     """  # noqa: D301 - typer keeps the lines of a paragraph that begins with a backspace
 
 
-for command in (validate, dedupe, ingest, replay, status, doctor, token, sandbox):
+for command in (validate, dedupe, ingest, replay, sync, status, doctor, token, sandbox):
     app.command()(command)
 app.add_typer(audit)
 

@@ -108,32 +108,27 @@ class Worker:
         if self._waiting >= BATCH_ENTRIES and not self._bell.full():
             self._bell.put_nowait(None)
 
-    async def finish(self, grace: float) -> None:
+    async def finish(self, grace: float, *, renewed: bool = False) -> None:
         """Hand over what is left, for up to `grace` seconds, and tell what stays in the outbox.
 
-        It ends in time whatever the target does.
+        It ends in time whatever the target does. With `renewed` the grace begins anew with each batch that arrives.
         """
         assert self._task is not None  # noqa: S101 - it was started
-        self._deadline = self._clock() + grace
+        self._deadline = float("inf") if renewed else self._clock() + grace
         self._ending.set()
         hurry = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait({self._task, hurry}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        progress = -1
+        while self.synced > progress and not self._task.done() and not hurry.done():
+            progress = self.synced
+            await asyncio.wait({self._task, hurry}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+            if not renewed:
+                break
         hurry.cancel()
         await self._end(self._task)
 
     def hurry(self) -> None:
         """Let `finish` give no grace, or no more of it."""
         self._hurry.set()
-
-    async def see_through(self, patience: float) -> None:
-        """Hand over what is left, for as long as a batch arrives every `patience` seconds; tell what stays."""
-        assert self._task is not None  # noqa: S101 - it was started
-        self._ending.set()
-        before = -1
-        while not self._task.done() and self.synced > before:
-            before = self.synced
-            await asyncio.wait({self._task}, timeout=patience)
-        await self._end(self._task)
 
     async def _end(self, task: asyncio.Task[None]) -> None:
         if not task.done():
@@ -237,14 +232,15 @@ class Worker:
 
     async def _first(self, event: Awaitable[object], sleep: Awaitable[None]) -> bool:
         """Wait for the event, the time, or the end of the run. Whether the event came."""
-        event_task, others = asyncio.ensure_future(event), {asyncio.ensure_future(sleep)}
-        others.add(asyncio.ensure_future(self._ending.wait()))
+        futures: list[asyncio.Future[object]] = [
+            asyncio.ensure_future(each) for each in (event, sleep, self._ending.wait())
+        ]
         try:
-            await asyncio.wait({event_task, *others}, return_when=asyncio.FIRST_COMPLETED)
-            return event_task.done()
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+            return futures[0].done()
         finally:
-            for task in (event_task, *others):
-                task.cancel()
+            for future in futures:
+                future.cancel()
 
     def _tell(self, batch: str | None, entries: int, state: SyncState, message: str = "") -> None:
         self._note(HandOver(self._destination.target, batch, entries, state, message))

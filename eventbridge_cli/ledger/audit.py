@@ -1,6 +1,7 @@
 """The audit file: JSON lines, one fact a line, each with the hash of the line before it. Never a body or a secret."""
 
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -27,6 +28,11 @@ from eventbridge_cli.ledger.appending import AppendedLines
 
 CHAIN_START = "0" * 64
 """What the first line of a file carries in place of a hash."""
+
+
+def new_run() -> str:
+    """An id for a run: when it began, and something that no other has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
 def line_hash(line: bytes) -> str:

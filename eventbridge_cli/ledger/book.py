@@ -28,6 +28,8 @@ from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary, summarize
 from eventbridge_cli.ledger.tally import Tally
 
+_TURN = 0.5  # seconds; `ebingest sync` holds the audit file for a line at a time
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
@@ -52,6 +54,7 @@ class Ledger:
         letters: DeadLetters,
         delivered: DeliveredStore,
         observe: Callable[[Fact], None],
+        *,
         outgoing: Outgoing | None = None,
     ) -> None:
         self.run = run
@@ -176,7 +179,7 @@ def opened(
     """
     with (
         locked(where.state, scope, "the same endpoint and client", wait=lock_wait),
-        locked(where.locks, audit_lock(where.audit), f"the audit file {where.audit}", wait=lock_wait),
+        locked(where.locks, audit_lock(where.audit), f"the audit file {where.audit}", wait=max(lock_wait, _TURN)),
         AppendedLines(where.audit) as lines,
         DeliveredStore(store_path(where.state, scope), run, remember_days=remember_days) as delivered,
         DeadLetters(where.dead_letters, run, warn) as letters,
@@ -186,7 +189,7 @@ def opened(
         if delivered.set_aside:
             warn(
                 f"The record of what is delivered was damaged. It is kept as {delivered.set_aside}, and a new one "
-                "is begun: events that earlier runs delivered will be sent again, and what waited for the data lake waits "
-                "no more."
+                "is begun: events that earlier runs delivered will be sent again, and what waited for the data lake is "
+                "lost to it."
             )
-        yield Ledger(run, AuditLogger(lines, run), letters, delivered, observe, outgoing)
+        yield Ledger(run, AuditLogger(lines, run), letters, delivered, observe, outgoing=outgoing)
