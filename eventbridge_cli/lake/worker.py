@@ -91,6 +91,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._deadline = float("inf")
         self._waiting = 0
+        self._is_empty = False
         self._failed = 0
         self._trouble = ""
         self._putting = False
@@ -154,7 +155,7 @@ class Worker:
 
     async def _run(self) -> None:
         try:
-            self._waiting += await in_thread(lambda: self._outbox.waiting(self._destination))
+            self._waiting = max(await in_thread(lambda: self._outbox.waiting(self._destination)), self._waiting)
             while await self._is_time():
                 if not await self._hand_over():
                     return
@@ -166,17 +167,19 @@ class Worker:
         while not self._ending.is_set() and self._waiting < BATCH_ENTRIES:
             if not await self._first(self._bell.get(), self._sleep(self._flush_seconds)) and self._waiting:
                 return True
-        return self._waiting > 0
+        return not self._ending.is_set() or not self._is_empty
 
     async def _hand_over(self) -> bool:
         """Hand over the next batch. False if there is no use in going on."""
         if not await in_thread(lambda: self._outbox.hold(self._destination)):
             self._trouble = "another process is handing it over"
             return await self._pause(self._flush_seconds)
-        self._held, expected = True, self._waiting
+        self._held = True
+        expected, at_the_end = self._waiting, self._ending.is_set()
         batch = await in_thread(lambda: self._outbox.take(self._destination, entries=BATCH_ENTRIES, size=BATCH_BYTES))
         if batch is None:
             self._waiting -= expected  # others may have come in meanwhile
+            self._is_empty = at_the_end
             return True
         if not await self._put(batch):
             return False
