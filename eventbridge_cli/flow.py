@@ -289,7 +289,7 @@ class Events(Sequence[Event]):
     @property
     def listed(self) -> str:
         """How a receipt names them: a JSON array with an object for each."""
-        quoted = (map(encode_basestring_ascii, column) for column in (self._types, self._times))
+        quoted = _quoted(self._types), _quoted(self._times)
         rows = [
             f'{{"interaction_id":{id_},"event_type":{type_},"event_time":{time},"key":"{key}","origin":{place}}}'
             for place, id_, key, type_, time in zip(*self._names, *quoted, strict=True)
@@ -306,7 +306,7 @@ class Events(Sequence[Event]):
                 continue
             start = encode_basestring_ascii(f"{origin.source}:")[:-1]
             places += [f'{start}{line}"' for line in range(origin.line, origin.line + size)]
-        return places, list(map(encode_basestring_ascii, self._ids)), [key.hex() for key in self.keys]
+        return places, _quoted(self._ids), [key.hex() for key in self.keys]
 
     def __len__(self) -> int:
         return len(self.bodies)
@@ -530,6 +530,14 @@ class DeliveredKeys(Protocol):
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The keys among `keys` that were delivered, each with the run that did."""
         ...
+
+
+def _quoted(texts: Sequence[str]) -> list[str]:
+    """Each as a JSON string."""
+    together = "".join(texts)
+    if len(encode_basestring_ascii(together)) == len(together) + 2:  # nothing has to be escaped, as nearly always
+        return [f'"{text}"' for text in texts]
+    return list(map(encode_basestring_ascii, texts))
 
 
 def _span(source: str, indexed: bool, first: int, last: int) -> str:  # noqa: FBT001

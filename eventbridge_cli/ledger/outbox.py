@@ -31,13 +31,13 @@ else:
 
 OUTBOX_SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     target TEXT NOT NULL, content TEXT NOT NULL, form TEXT NOT NULL,
     batch TEXT,
     run TEXT NOT NULL, request_id TEXT NOT NULL, delivered_at TEXT NOT NULL,
     size INTEGER NOT NULL, receipt BLOB NOT NULL, bodies BLOB
 );
-CREATE INDEX IF NOT EXISTS outbox_in_order ON outbox (target, content, form, batch);
+CREATE INDEX IF NOT EXISTS outbox_batches ON outbox (target, content, form, batch) WHERE batch IS NOT NULL;
 """
 _INSERT = """
 INSERT INTO outbox (target, content, form, run, request_id, delivered_at, size, receipt, bodies)
@@ -52,6 +52,8 @@ SELECT id, size FROM outbox
 _COLUMNS = "request_id, run, delivered_at, receipt, bodies"
 _BUSY_SECONDS = 10.0
 _LEVEL = 1  # of zstd: it takes less time than writing what it saves
+
+_Row = tuple[str, str, str, bytes, bytes | None]
 
 _kept_locks: list[FileLock] = []
 """Locks that only the end of the process may release; a lock that nobody holds on to would release itself."""
@@ -185,23 +187,27 @@ class Outbox:
             size: how many bytes; a single entry may be larger.
         """
         with self._storage():
-            row = self._connection.execute(_NAMED, _values(destination)).fetchone()
-            if row is not None:
-                chosen = "batch = ?", (row[0],)
-            else:
-                oldest = self._connection.execute(_OLDEST, (*_values(destination), entries)).fetchall()
-                if not oldest:
-                    return None
-                chosen = "batch IS NULL AND id <= ?", (_last(oldest, size),)
-            where = f"{_OF_DESTINATION} AND {chosen[0]}"
-            values = (*_values(destination), *chosen[1])
-            rows = self._connection.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {where} ORDER BY id", values)  # noqa: S608
-            members = tuple(map(_entry, rows))
-            if row is not None:
-                return Batch(row[0], members)
-            name = _name(members)
-            self._connection.execute(f"UPDATE outbox SET batch = ? WHERE {where}", (name, *values))  # noqa: S608
-        return Batch(name, members)
+            unfinished = self._connection.execute(_NAMED, _values(destination)).fetchone()
+            if unfinished is not None:
+                rows = self._rows(destination, "batch = ?", unfinished[0])
+                return Batch(unfinished[0], tuple(map(_entry, rows)))
+            oldest = self._connection.execute(_OLDEST, (*_values(destination), entries)).fetchall()
+            if not oldest:
+                return None
+            last = _last(oldest, size)
+            rows = self._rows(destination, "batch IS NULL AND id <= ?", last)
+            name = _name(rows)
+            self._connection.execute(
+                f"UPDATE outbox SET batch = ? WHERE {_OF_DESTINATION} AND batch IS NULL AND id <= ?",  # noqa: S608
+                (name, *_values(destination), last),
+            )
+            return Batch(name, tuple(map(_entry, rows)))
+
+    def _rows(self, destination: Destination, which: str, value: str | int) -> list[_Row]:
+        return self._connection.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE {_OF_DESTINATION} AND {which} ORDER BY id",  # noqa: S608
+            (*_values(destination), value),
+        ).fetchall()
 
     def done(self, destination: Destination, batch: Batch) -> None:
         """A batch has arrived: forget its entries."""
@@ -216,7 +222,7 @@ class Outbox:
         try:
             with self._one_at_a_time:
                 yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, zstd.ZstdError, OSError) as error:
             raise StorageError(
                 f"The outbox in {self._path} can't be used: {error}.",
                 "Free some space, then run: ebingest sync",
@@ -238,17 +244,17 @@ def _last(oldest: list[tuple[int, int]], size: int) -> int:
     return last
 
 
-def _entry(row: tuple[str, str, str, bytes, bytes | None]) -> OutboxEntry:
+def _entry(row: _Row) -> OutboxEntry:
     request_id, run, delivered_at, receipt, bodies = row
     events = () if bodies is None else tuple(zstd.decompress(bodies).split(b"\n"))
     return OutboxEntry(request_id, run, datetime.fromisoformat(delivered_at), zstd.decompress(receipt), events)
 
 
-def _name(members: tuple[OutboxEntry, ...]) -> str:
-    """A digest of all that is handed over; lengths keep what stands side by side apart."""
+def _name(rows: list[_Row]) -> str:
+    """A digest of all that is handed over, as it is kept; lengths keep what stands side by side apart."""
     digest = sha256()
-    for entry in members:
-        for part in (entry.receipt, *entry.bodies):
+    for *_, receipt, bodies in rows:
+        for part in (receipt, bodies or b""):
             digest.update(len(part).to_bytes(8, "big"))
             digest.update(part)
     return digest.hexdigest()[:32]
