@@ -533,10 +533,6 @@ class DeliveredKeys(Protocol):
 
 
 def _quoted(texts: Sequence[str]) -> list[str]:
-    """Each as a JSON string."""
-    together = "".join(texts)
-    if len(encode_basestring_ascii(together)) == len(together) + 2:  # nothing has to be escaped, as nearly always
-        return [f'"{text}"' for text in texts]
     return list(map(encode_basestring_ascii, texts))
 
 

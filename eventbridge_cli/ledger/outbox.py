@@ -51,7 +51,7 @@ SELECT id, size FROM outbox
 """  # noqa: S608
 _COLUMNS = "request_id, run, delivered_at, receipt, bodies"
 _BUSY_SECONDS = 10.0
-_LEVEL = 1  # of zstd: it takes less time than writing what it saves
+_COMPRESSOR = zstd.ZstdCompressor(level=1)  # that takes less time than writing what it saves
 
 _Row = tuple[str, str, str, bytes, bytes | None]
 
@@ -96,12 +96,16 @@ def insert(connection: sqlite3.Connection, entry: OutboxEntry, destinations: Seq
     """Write the rows of an entry, within the transaction that is under way."""
     about = (entry.run, entry.request_id, entry.delivered_at.isoformat())
     text = b"\n".join(entry.bodies)  # none of them has a line break in it
-    receipt = zstd.compress(entry.receipt, _LEVEL)
-    bodies = zstd.compress(text, _LEVEL) if text else None
+    receipt = _compressed(entry.receipt)
+    bodies = _compressed(text) if text else None
     for each in destinations:
         with_bodies = _keeps_bodies(each)
         kept = (len(entry.receipt) + with_bodies * len(text), receipt, bodies if with_bodies else None)
         connection.execute(_INSERT, (*_values(each), *about, *kept))
+
+
+def _compressed(data: bytes) -> bytes:
+    return _COMPRESSOR.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def _keeps_bodies(destination: Destination) -> bool:
