@@ -290,10 +290,30 @@ class Events(Sequence[Event]):
     @cached_property
     def entries(self) -> str:
         """How the ledger names them: a JSON array with the place, the interaction and the key of each."""
-        quoted = map(encode_basestring_ascii, map(str, self._origins()))
-        ids = map(encode_basestring_ascii, self._ids)
-        rows = [f'[{place},{id_},"{key.hex()}"]' for place, id_, key in zip(quoted, ids, self.keys, strict=True)]
+        rows = [f'[{place},{id_},"{key}"]' for place, id_, key in zip(*self._names, strict=True)]
         return f"[{','.join(rows)}]"
+
+    @property
+    def listed(self) -> str:
+        """How a receipt names them: a JSON array with an object for each."""
+        quoted = _quoted(self._types), _quoted(self._times)
+        rows = [
+            f'{{"interaction_id":{id_},"event_type":{type_},"event_time":{time},"key":"{key}","origin":{place}}}'
+            for place, id_, key, type_, time in zip(*self._names, *quoted, strict=True)
+        ]
+        return f"[{','.join(rows)}]"
+
+    @cached_property
+    def _names(self) -> tuple[list[str], list[str], list[str]]:
+        """Places and interactions as JSON, keys in hex."""
+        places: list[str] = []
+        for origin, size in self._runs:
+            if origin.index is not None:
+                places.append(encode_basestring_ascii(str(origin)))
+                continue
+            start = encode_basestring_ascii(f"{origin.source}:")[:-1]
+            places += [f'{start}{line}"' for line in range(origin.line, origin.line + size)]
+        return places, _quoted(self._ids), [key.hex() for key in self.keys]
 
     def __len__(self) -> int:
         return len(self.bodies)
@@ -468,6 +488,43 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where entries of the outbox go: the name of a target, and what it gets in which form.
+
+    Entries of different destinations never share a batch: what is handed over stays what it was asked to be.
+    """
+
+    target: str
+    content: str
+    form: str
+
+
+class SyncState(StrEnum):
+    """How far entries are on their way to the data lake."""
+
+    SYNCED = "synced"
+    RETRYING = "retrying"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What became of entries that are handed to a target of the data lake.
+
+    A batch is `synced` once all of it has arrived, `retrying` while another try follows, and `failed` if none does
+    before somebody mends something. What is left in the outbox at the end is `pending`; it need not have a batch yet.
+    `message` says why, where it is not synced.
+    """
+
+    target: str
+    batch: str | None
+    entries: int
+    state: SyncState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenIssued:
     """The platform gave a token. Its lifetime in seconds and its scope, never the token."""
 
@@ -476,7 +533,7 @@ class TokenIssued:
     seconds: float
 
 
-Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicate | Event
+Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicate | Event | HandOver
 
 
 class DeliveredKeys(Protocol):
@@ -485,6 +542,10 @@ class DeliveredKeys(Protocol):
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The keys among `keys` that were delivered, each with the run that did."""
         ...
+
+
+def _quoted(texts: Sequence[str]) -> list[str]:
+    return list(map(encode_basestring_ascii, texts))
 
 
 def _span(source: str, indexed: bool, first: int, last: int) -> str:  # noqa: FBT001

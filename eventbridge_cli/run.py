@@ -1,16 +1,13 @@
 """One ingest run: where intake, delivery and ledger meet."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from platformdirs import user_state_path
@@ -28,11 +25,15 @@ from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import Meter, Source
+from eventbridge_cli.ledger.audit import new_run
 from eventbridge_cli.ledger.book import Ledger, Places, opened
-from eventbridge_cli.ledger.delivered import scope_name
+from eventbridge_cli.ledger.delivered import scope_name, store_path
+from eventbridge_cli.ledger.lock import lock_folder
+from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import ErrorBudget, Tally
 from eventbridge_cli.settings import Endpoints, Settings, endpoints
+from eventbridge_cli.sync import HandingOver, lanes_of
 
 if sys.platform == "win32":
     uvloop = None
@@ -73,10 +74,6 @@ def credentials(settings: Settings, where: Endpoints, *, to_ingest: bool) -> Cre
 Item = Chunk | Rejection | Duplicate
 
 
-def _new_run() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-
-
 def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -99,7 +96,7 @@ class Job:
     watch: Callable[[Tally, Meter], AbstractContextManager[None]] = _show_nothing
     observe: Callable[[Fact], None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None
-    run: str = field(default_factory=_new_run)
+    run: str = field(default_factory=new_run)
 
     @property
     def letters(self) -> Letters | None:
@@ -119,11 +116,13 @@ def ingest(job: Job) -> Summary:
     folder = settings.state or user_state_path("ebingest")
     places = Places(
         state=job.state or folder,
-        locks=_lock_folder(otherwise=folder),
+        locks=lock_folder(otherwise=folder),
         audit=settings.audit,
         dead_letters=None if job.letters else settings.dead_letters,
     )
     scope = scope_name(where.ingest_url, who.client_id)
+    lanes = lanes_of(settings)
+    outgoing = Outgoing(job.run, where.ingest_url, tuple(lane.destination for lane in lanes)) if lanes else None
     with (
         opened(
             job.run,
@@ -133,6 +132,7 @@ def ingest(job: Job) -> Summary:
             lock_wait=settings.lock_wait,
             warn=job.warn,
             observe=job.observe,
+            outgoing=outgoing,
         ) as ledger,
         _readable_twice(job.intake) as intake,
     ):
@@ -147,6 +147,9 @@ def ingest(job: Job) -> Summary:
         )
         error: EbingestError | None = None
         delivered = None if job.resend else ledger.delivered
+        lake = HandingOver(
+            lanes, store_path(places.state, scope), note=ledger.note, warn=job.warn, grace=settings.sync_grace
+        )
         try:
             with job.watch(ledger.tally, intake.meter):
                 withheld = intake.strict and _has_rejections(intake)
@@ -156,20 +159,12 @@ def ingest(job: Job) -> Summary:
                 if withheld:
                     _account_only(items, ledger)
                 else:
-                    _run(_deliver(job, items, ledger, where.ingest_url, who))
+                    _run(_deliver(job, items, ledger, lake, url=where.ingest_url, who=who))
         except EbingestError as stopped:
             error = stopped
-        return ledger.finish(error, replay_of=job.letters.runs if job.letters else None)
-
-
-def _lock_folder(*, otherwise: Path) -> Path:
-    """Where the audit file's lock is: one place for all runs of a user, since `--state` may differ between them."""
-    folder = user_state_path("ebingest")
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
-        return otherwise
-    return folder if os.access(folder, os.W_OK) else otherwise
+        return ledger.finish(
+            error, replay_of=job.letters.runs if job.letters else None, sync_required=settings.sync_required
+        )
 
 
 def _run(delivery: Coroutine[None, None, None]) -> None:
@@ -177,12 +172,16 @@ def _run(delivery: Coroutine[None, None, None]) -> None:
         runner.run(delivery)
 
 
-async def _deliver(job: Job, items: Iterator[Item], ledger: Ledger, url: str, who: Credentials) -> None:
+async def _deliver(
+    job: Job, items: Iterator[Item], ledger: Ledger, lake: HandingOver, *, url: str, who: Credentials
+) -> None:
     settings = job.settings
     counts = ledger.tally.counts
 
     def note(fact: Fact) -> None:
         ledger.note(fact)
+        if isinstance(fact, Receipt) and fact.delivered:
+            lake.ring()
         if job.max_errors and isinstance(fact, Receipt | Rejection):
             job.max_errors.check(counts.rejected + counts.refused, counts.read)
 
@@ -210,8 +209,14 @@ async def _deliver(job: Job, items: Iterator[Item], ledger: Ledger, url: str, wh
                 "Nothing is lost: run the same command again, and it resumes.",
             )
             asyncio.get_running_loop().call_later(settings.max_duration, ingester.stop, over)
-        with _signals(lambda number: ingester.stop(InterruptedRunError(number))):
-            await ingester.ingest(_noted(pump, ledger, job, note))
+
+        def stop(number: int) -> None:
+            ingester.stop(InterruptedRunError(number))
+            lake.hurry()
+
+        with _signals(stop):
+            async with lake:
+                await ingester.ingest(_noted(pump, ledger, job, note))
     if job.max_errors:
         job.max_errors.check(counts.rejected + counts.refused, counts.read, at_end=True)
 

@@ -44,6 +44,7 @@ REGIONS = {
 _DOMAINS = {region: domain for domain, region in REGIONS.items()}
 _SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0}
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/([a-z]+)")
+_BETWEEN_URLS = re.compile(r"\s+|,(?=\s|[A-Za-z][A-Za-z0-9+.-]*:/)")
 _ENVIRONMENT_REMEDY = "Give GENESYS_ENV a domain such as mypurecloud.de, an AWS region such as eu-central-1, or a URL."
 
 
@@ -66,6 +67,11 @@ def _rate_text(text: str) -> str:
 
 def _split_commas(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _split_urls(value: object) -> object:
+    """URLs with spaces or commas between them; a comma within one, as between Kafka's brokers, is part of it."""
+    return tuple(filter(None, _BETWEEN_URLS.split(value))) if isinstance(value, str) else value
 
 
 def _genesys(name: str, *platform_cli: str) -> AliasChoices:
@@ -153,6 +159,17 @@ class Settings(BaseSettings):
     grace: float = Field(30, ge=0, description="Seconds for requests in flight to settle when a run is interrupted.")
     lock_wait: float = Field(0, ge=0, description="Seconds to wait for another run that holds the state.")
 
+    sync: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_urls)] = Field(
+        (), description="URLs of the data lake that gets what is delivered, with spaces or commas between them."
+    )
+    sync_content: Literal["receipts", "events"] = Field(
+        "receipts", description="What it gets: receipts, or the events themselves."
+    )
+    sync_format: Literal["ndjson", "parquet"] = Field("ndjson", description="How: ndjson, or (events) parquet.")
+    sync_grace: float = Field(30, ge=0, description="Seconds for the data lake to get the rest when a run ends.")
+    sync_required: bool = Field(
+        default=False, description="Exit code 5 if the data lake did not get everything (on or off)."
+    )
     webhook_secret: SecretStr | None = Field(None, description="Secret that signs what is posted to a webhook.")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to speak to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from confluent_kafka import Consumer, Message, TopicPartition
 from pydantic import SecretStr
 from support import line
 
@@ -47,6 +49,37 @@ def served(script: str, *arguments: str) -> Iterator[str]:
         assert server.stdout is not None
         yield server.stdout.readline().strip()
         server.communicate(timeout=10)
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """Moto's S3, in a process of its own. Gives its URL."""
+    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        urls = (re.search(r"http://127\.0\.0\.1:\d+", said) for said in server.stderr)
+        yield next(url[0] for url in urls if url)
+        server.terminate()
+        server.communicate(timeout=10)
+
+
+def consume(brokers: str, topic: str) -> list[Message]:
+    """All that a topic of Kafka has."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", "enable.partition.eof": True})
+    try:
+        partitions = consumer.list_topics(timeout=10).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        found, open_partitions = [], set(partitions)
+        while open_partitions:
+            message = consumer.poll(30)
+            assert message is not None
+            if message.error():
+                open_partitions.discard(message.partition())
+            else:
+                found.append(message)
+        return found
+    finally:
+        consumer.close()
 
 
 @contextmanager

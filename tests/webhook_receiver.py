@@ -1,6 +1,7 @@
 """A receiver of webhooks that checks every signature by itself: the standard library alone, in its own process.
 
-The script is JSON: `secret`, and `answers` (one for each POST in turn, each with `status` and `headers`, or `silent`).
+The script is JSON: `secret`, and `answers` (one for each POST in turn, each with `status` and `headers`, or
+`silent`; `seconds` is how long it thinks first).
 Without an answer of the script it is 200, 401 if the signature is wrong. GET gives all POSTs.
 """
 
@@ -40,6 +41,7 @@ class Receiver(BaseHTTPRequestHandler):
             )
         if answer.get("silent"):
             time.sleep(3600)
+        time.sleep(answer.get("seconds", 0))
         self._answer(answer.get("status", 200 if self.posts[-1]["signed"] else 401), answer.get("headers", {}), b"ok")
 
     def _is_signed(self, body: bytes) -> bool:

@@ -18,7 +18,7 @@ _INTERRUPTED = 130
 _BUG = 70
 
 
-COMMANDS = ("validate", "dedupe", "ingest", "replay", "status", "report", "token", "doctor", "sandbox", "audit")
+COMMANDS = ("validate", "dedupe", "ingest", "replay", "sync", "status", "report", "token", "doctor", "sandbox", "audit")
 """Each is a function, or a group of commands, in the module of its name."""
 
 
@@ -84,7 +84,7 @@ def ebingest(
       2  usage: an unknown option, a missing file
       3  configuration, credentials or endpoint: mend, and run again
       4  stopped by --max-errors
-      5  some records are pending: run again, and it resumes
+      5  some records are pending: run again, and it resumes (sync: some still wait)
       6  another run holds the same state
      70  a bug of ours       130, 143  interrupted, in order
     """  # noqa: D301 - typer keeps the lines of a paragraph that begins with a backspace

@@ -3,20 +3,21 @@
 import json
 import textwrap
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eventbridge_cli.cli.loading import Output
+from eventbridge_cli.errors import ConfigurationError, EbingestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.text import Text
 
-    from eventbridge_cli.doctor import Finding
+    from eventbridge_cli.doctor import Finding, Target
 
 _MEND = 3
 _STYLES = {"ok": "green", "note": "yellow", "bad": "bold red", "skipped": "dim"}
@@ -29,8 +30,8 @@ def doctor(
 ) -> None:
     """Check everything that a run needs, and say what to mend; exit 0 if nothing, 3 if something.
 
-    Settings, names, connections, certificates, clocks, the token, the ingest endpoint, files, space and locks. All
-    checks are made, even where one fails. No event is sent and nothing is changed.
+    Settings, names, connections, certificates, clocks, the token, the ingest endpoint, files, space, locks and the
+    data lake. All checks are made, even where one fails. No event is sent and nothing is changed.
     """
     import asyncio
 
@@ -38,7 +39,7 @@ def doctor(
 
     async def look(tell: "Callable[[Finding], None]") -> "list[Finding]":
         findings = []
-        async for finding in examine():
+        async for finding in examine(_targets()):
             findings.append(finding)
             tell(finding)
         return findings
@@ -52,6 +53,36 @@ def doctor(
     else:
         typer.echo(json.dumps({"exit_code": exit_code, "findings": [asdict(finding) for finding in findings]}))
     raise typer.Exit(exit_code)
+
+
+@dataclass(frozen=True)
+class _Unopened:
+    """A target of `--sync` that can't even be opened. Its URL may hold a secret, so it has a number instead."""
+
+    name: str
+    error: EbingestError
+
+    async def check(self) -> None:
+        """Say why."""
+        raise self.error
+
+
+def _targets() -> "list[Target]":
+    """The targets that the settings name; none where those are wrong, which is a finding of its own."""
+    from eventbridge_cli.settings import load
+    from eventbridge_cli.sync import open_lane
+
+    targets: list[Target] = []
+    try:
+        settings = load()
+    except ConfigurationError:
+        return targets
+    for number, url in enumerate(settings.sync, 1):
+        try:
+            targets.append(open_lane(settings, url, settings.sync_content, settings.sync_format).target)
+        except EbingestError as error:
+            targets.append(_Unopened(f"target {number}", error))
+    return targets
 
 
 class _Page:

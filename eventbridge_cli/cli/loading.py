@@ -52,6 +52,11 @@ def show_plan(intake: "Intake", settings: "Settings", screen: "Screen", output: 
     screen.say(f"  {size:,} bytes in {chunks:,} chunks, so at least {chunks:,} requests")
     if least is not None:
         screen.say(f"  at {settings.rate} that takes at least {least:,.0f} s")
+    if settings.sync:
+        from eventbridge_cli.sync import lanes_of
+
+        for lane in lanes_of(settings):
+            screen.say(f"  {settings.sync_content} would go to {lane.destination.target}")
     screen.troubles(tally)
     screen.dropped_fields(dict(tally.dropped_fields))
     raise typer.Exit(1 if counts.rejected else 0)
@@ -71,5 +76,5 @@ def carry_out(job: "Job", screen: "Screen", output: Output) -> NoReturn:
     watched.finish(summary.exit_code, summary.stopped["code"] if summary.stopped else "")
     if output is Output.JSON:
         typer.echo(document)
-    screen.summary(summary)
+    screen.summary(summary, kept=job.state is None)
     raise typer.Exit(summary.exit_code)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 DELIVERY, FILES, SCREEN, INTAKE, WATCHING = "Delivery", "Files", "Screen", "Reading", "Watching"
+LAKE = "Data lake"
 
 
 class Progress(StrEnum):
@@ -120,6 +121,54 @@ Otlp = Annotated[
         "\\[env: EBINGEST_OTLP]",
         show_default="off",
         rich_help_panel=WATCHING,
+    ),
+]
+Sync = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="URL",
+        help="Hand what is delivered to a data lake: file:///folder, s3://bucket/prefix (gs:, az:), "
+        "kafka://host:9092/topic or https://host/path. Repeatable. \\[env: EBINGEST_SYNC]",
+        show_default=False,
+        rich_help_panel=LAKE,
+    ),
+]
+SyncContent = Annotated[
+    str | None,
+    typer.Option(
+        metavar="receipts|events",
+        help="What it gets: a receipt of each request, or the events themselves. \\[env: EBINGEST_SYNC_CONTENT]",
+        show_default="receipts",
+        rich_help_panel=LAKE,
+    ),
+]
+SyncFormat = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ndjson|parquet",
+        help="How events are written to folders and object stores. \\[env: EBINGEST_SYNC_FORMAT]",
+        show_default="ndjson",
+        rich_help_panel=LAKE,
+    ),
+]
+SyncGrace = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="Hand over for so long when the run has ended; the rest waits for ebingest sync. "
+        "\\[env: EBINGEST_SYNC_GRACE]",
+        show_default="30",
+        rich_help_panel=LAKE,
+    ),
+]
+SyncRequired = Annotated[
+    bool | None,
+    typer.Option(
+        "--sync-required/--no-sync-required",
+        help="Exit 5 if something waits for the data lake at the end. \\[env: EBINGEST_SYNC_REQUIRED]",
+        show_default="off",
+        rich_help_panel=LAKE,
     ),
 ]
 OutputFile = Annotated[

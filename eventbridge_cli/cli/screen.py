@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Column, Table
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from eventbridge_cli.cli.options import Progress as When
 from eventbridge_cli.errors import EbingestError
-from eventbridge_cli.flow import Duplicate, Fact, Receipt, Rejection, Retried, Split, TokenIssued
+from eventbridge_cli.flow import Duplicate, Fact, HandOver, Receipt, Rejection, Retried, Split, SyncState, TokenIssued
 from eventbridge_cli.intake.sources import Meter
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Counts, Tally
@@ -85,6 +86,8 @@ class Screen:
                 self.say(f"{request_id}: {cause}, sent again in {len(parts)} parts", "dim")
             case TokenIssued(expires_in):
                 self.say(f"A token was issued, good for {expires_in:,.0f} s.", "dim")
+            case HandOver(target, state=SyncState.RETRYING | SyncState.FAILED as state):
+                self.say(f"{target}: {state}, {fact.message}", "dim")
             case Receipt(warning=warning) if warning:
                 self.say(f"{fact.request_id}: delivered, although {warning}", "dim")
             case Rejection():
@@ -163,8 +166,8 @@ class Screen:
             names = ", ".join(f"{name} ({count:,})" for name, count in list(dropped.items())[:_TOP])
             self.warn(f"fields that the schema does not have were left out: {names}.")
 
-    def summary(self, summary: Summary) -> None:
-        """The account of an ingest run."""
+    def summary(self, summary: Summary, *, kept: bool = True) -> None:
+        """The account of an ingest run; `kept` tells whether its state outlives it."""
         if self._quiet:
             if summary.stopped:
                 self._line(f"Error: {safe(summary.stopped['message'])} {safe(summary.stopped['remedy'])}")
@@ -173,6 +176,7 @@ class Screen:
         if summary.requests:
             self._delivery(summary)
         self._troubles([(t["count"], t["reason"], t["code"], t["path"], t["example"]) for t in summary.troubles])
+        self.sync(summary.sync)
         self._line("")
         self.dropped_fields(summary.dropped_fields)
         if summary.conflicts:
@@ -186,7 +190,20 @@ class Screen:
             self.warn(f"{summary.unknown_outcomes:,} requests got no answer; they were sent again under the same id.")
         for name, path in summary.files.items():
             self._line(f"{name.replace('_', ' ').capitalize():13} {safe(path)}")
-        self._next(summary)
+        self._next(summary, kept=kept)
+
+    def sync(self, syncs: list[dict[str, Any]]) -> None:
+        """What was handed to the data lake, and what waits; what is failed waits as well, for somebody."""
+        if self._quiet or not syncs:
+            return
+        self._line(Text("\nData lake", style="bold"))
+        for each in syncs:
+            parts = [f"{each['synced']:,} handed over"]
+            parts += [f"{each[name]:,} {name}" for name in ("pending", "failed") if each[name]]
+            style = "yellow" if each["pending"] or each["failed"] else "green"
+            self._line(Text.assemble(f"  {safe(each['target'])}  ", (", ".join(parts), style)))
+            if each["message"]:
+                self._line(f"    {safe(each['message'])}")
 
     def _delivery(self, summary: Summary) -> None:
         latency = summary.latency
@@ -205,7 +222,7 @@ class Screen:
                 bar = "━" * max(1, round(_BAR * row["requests"] / most))
                 self._line(Text.assemble(f"  {bound:>13} ", (bar, "blue"), f" {row['requests']:,}"))
 
-    def _next(self, summary: Summary) -> None:
+    def _next(self, summary: Summary, *, kept: bool) -> None:
         """What to do next, where something is amiss."""
         for run, count in summary.delivered_earlier.items():
             self._line(f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same")
@@ -225,6 +242,11 @@ class Screen:
             letters = summary.files.get("dead_letters")
             again = f"ebingest replay {letters}" if letters else "replay the letters again"
             advice.append(f"mend the bad records, then: {again}")
+        if waiting := sum(each["pending"] + each["failed"] for each in summary.sync):
+            if kept:
+                advice.append(f"hand the {waiting:,} receipts that wait for the data lake on with: ebingest sync")
+            else:
+                self.warn(f"{waiting:,} receipts did not reach the data lake, and go with the sandbox's state.")
         for line in advice:
             self._line(Text.assemble(("Next: ", "bold"), safe(line)))
 

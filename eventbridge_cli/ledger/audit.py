@@ -1,6 +1,7 @@
 """The audit file: JSON lines, one fact a line, each with the hash of the line before it. Never a body or a secret."""
 
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from eventbridge_cli.flow import (
     Event,
     Events,
     Fact,
+    HandOver,
     Origin,
     Receipt,
     Rejection,
@@ -26,6 +28,11 @@ from eventbridge_cli.ledger.appending import AppendedLines
 
 CHAIN_START = "0" * 64
 """What the first line of a file carries in place of a hash."""
+
+
+def new_run() -> str:
+    """An id for a run: when it began, and something that no other has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
 def line_hash(line: bytes) -> str:
@@ -86,6 +93,9 @@ class AuditLogger:
                 self.write("TOKEN_ISSUED", scope=scope, expires_in=expires_in, seconds=round(seconds, 6))
             case Receipt():
                 self._receipt(fact)
+            case HandOver(target, batch, entries, state, message):
+                why = {"message": message} if message else {}
+                self.write("DATA_LAKE_SYNC", target=target, batch=batch, entries=entries, state=state, **why)
             case Event() | Submitted() | Answered():
                 pass
 

@@ -3,8 +3,9 @@
 The order in which things are written down makes every crash point safe:
 
 1. `BATCH_SUBMITTED` in the audit file, then the POST. Killed in between: nothing was sent, the next run sends it.
-2. The answer, then the delivered keys in one transaction. Killed in between: the next run cuts the same chunks and
-   sends those again, under the same request ids. At most what was in flight goes twice.
+2. The answer, then the delivered keys, with what the data lake is to get of them, in one transaction. Killed in
+   between: the next run cuts the same chunks and sends those again, under the same request ids. At most what was in
+   flight goes twice.
 3. The keys, then `INGESTION_SUCCEEDED`. Killed in between: the next run finds the keys and sends nothing; its
    `DUPLICATE_DROPPED` lines name the run that delivered.
 
@@ -17,14 +18,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eventbridge_cli.errors import EbingestError, StorageError
-from eventbridge_cli.flow import Events, Fact, Receipt, Rejection
+from eventbridge_cli.flow import Events, Fact, HandOver, Receipt, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 from eventbridge_cli.ledger.audit import AuditLogger
 from eventbridge_cli.ledger.dead_letters import DeadLetters
-from eventbridge_cli.ledger.delivered import DeliveredStore
+from eventbridge_cli.ledger.delivered import DeliveredStore, store_path
 from eventbridge_cli.ledger.lock import audit_lock, locked
+from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary, summarize
 from eventbridge_cli.ledger.tally import Tally
+
+_TURN = 0.5  # seconds; `ebingest sync` holds the audit file for a line at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,8 @@ class Ledger:
         letters: DeadLetters,
         delivered: DeliveredStore,
         observe: Callable[[Fact], None],
+        *,
+        outgoing: Outgoing | None = None,
     ) -> None:
         self.run = run
         self.tally = Tally()
@@ -57,6 +63,7 @@ class Ledger:
         self._audit = audit
         self._letters = letters
         self._observe = observe
+        self._outgoing = outgoing
 
     def begin(self, **about: object) -> None:
         """Enter the start of the run."""
@@ -66,7 +73,8 @@ class Ledger:
         """Enter a fact.
 
         Raises:
-            StorageError: it could not be written. What is thereby not proved delivered or kept counts as pending.
+            StorageError: it could not be written. What is thereby not proved delivered or kept counts as pending; what
+                was handed to the data lake counts as that all the same, since the outbox knows.
         """
         failure: StorageError | None = None
         if isinstance(fact, Receipt):
@@ -76,7 +84,7 @@ class Ledger:
         try:
             self._audit.note(fact)
         except StorageError as error:
-            if not isinstance(fact, Receipt):
+            if not isinstance(fact, Receipt | HandOver):
                 raise
             failure = failure or error
         self.tally.note(fact)
@@ -89,7 +97,11 @@ class Ledger:
         refused = tuple(refusal.event for refusal in receipt.refused)
         try:
             if receipt.delivered:
-                self.delivered.commit(Events.of(receipt.delivered).keys)
+                keys = Events.of(receipt.delivered).keys
+                if self._outgoing is None:
+                    self.delivered.commit(keys)
+                else:
+                    self.delivered.commit(keys, self._outgoing.entry(receipt), self._outgoing.destinations)
         except StorageError as error:
             pending = (*receipt.delivered, *refused, *receipt.pending)
             return replace(receipt, delivered=(), refused=(), pending=pending, cause=error.message), error
@@ -100,12 +112,19 @@ class Ledger:
             return replace(receipt, refused=(), pending=pending, cause=error.message), error
         return receipt, None
 
-    def finish(self, error: EbingestError | None, replay_of: Mapping[str, int] | None = None) -> Summary:
+    def finish(
+        self,
+        error: EbingestError | None,
+        replay_of: Mapping[str, int] | None = None,
+        *,
+        sync_required: bool = False,
+    ) -> Summary:
         """Draw the account and enter the end of the run.
 
         Args:
             error: what ended it early.
             replay_of: the runs whose dead letters it sent again, with the number of letters.
+            sync_required: whether what was not handed to the data lake counts for the exit code.
 
         Raises:
             AccountError: the account does not balance.
@@ -113,7 +132,7 @@ class Ledger:
         files = {"audit": str(self._audit.path)}
         if self._letters.path is not None and self._letters.count:
             files["dead_letters"] = str(self._letters.path)
-        summary = summarize(self.tally, run=self.run, error=error, files=files)
+        summary = summarize(self.tally, run=self.run, error=error, files=files, sync_required=sync_required)
         with suppress(StorageError):  # then the summary has it, and the run has ended for the same reason before
             self._audit.write(
                 "RUN_FINISHED",
@@ -140,6 +159,7 @@ def opened(
     lock_wait: float,
     warn: Callable[[str], None],
     observe: Callable[[Fact], None],
+    outgoing: Outgoing | None = None,
 ) -> Iterator[Ledger]:
     """Open the ledger of a run and hold it against other runs.
 
@@ -151,6 +171,7 @@ def opened(
         lock_wait: seconds to wait for another run to end.
         warn: is told what was found damaged and is mended.
         observe: is told each fact after it is entered.
+        outgoing: what goes into the outbox, if anything does.
 
     Raises:
         StateLockedError: another run holds the state or the audit file.
@@ -158,9 +179,9 @@ def opened(
     """
     with (
         locked(where.state, scope, "the same endpoint and client", wait=lock_wait),
-        locked(where.locks, audit_lock(where.audit), f"the audit file {where.audit}", wait=lock_wait),
+        locked(where.locks, audit_lock(where.audit), f"the audit file {where.audit}", wait=max(lock_wait, _TURN)),
         AppendedLines(where.audit) as lines,
-        DeliveredStore(where.state / f"{scope}.sqlite3", run, remember_days=remember_days) as delivered,
+        DeliveredStore(store_path(where.state, scope), run, remember_days=remember_days) as delivered,
         DeadLetters(where.dead_letters, run, warn) as letters,
     ):
         if lines.mended:
@@ -168,6 +189,7 @@ def opened(
         if delivered.set_aside:
             warn(
                 f"The record of what is delivered was damaged. It is kept as {delivered.set_aside}, and a new one "
-                "is begun: events that earlier runs delivered will be sent again."
+                "is begun: events that earlier runs delivered will be sent again, and what waited for the data lake is "
+                "lost to it."
             )
-        yield Ledger(run, AuditLogger(lines, run), letters, delivered, observe)
+        yield Ledger(run, AuditLogger(lines, run), letters, delivered, observe, outgoing=outgoing)

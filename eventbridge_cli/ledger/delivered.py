@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from eventbridge_cli.errors import StorageError
+from eventbridge_cli.flow import Destination, OutboxEntry
+from eventbridge_cli.ledger.outbox import OUTBOX_SCHEMA, insert
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, started INTEGER NOT NULL);
@@ -23,6 +25,7 @@ CREATE TABLE IF NOT EXISTS delivered (
     key BLOB PRIMARY KEY, run INTEGER NOT NULL REFERENCES run, at INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+_INSERT_KEYS = "INSERT INTO recent VALUES (?, ?, ?)"
 _SORT_IN = """
 WITH RECURSIVE position(i) AS (
     SELECT 0 UNION ALL SELECT i + 1 FROM position WHERE i + 1 < (SELECT max(length(keys)) / 16 FROM recent)
@@ -33,11 +36,17 @@ INSERT OR REPLACE INTO delivered
 _DAY = 86_400
 _MOST_VARIABLES = 500
 _LOCK_SECONDS = 10.0
+_MOST_WAL_PAGES = 10_000  # 40 MB
 
 
 def scope_name(ingest_url: str, client_id: str) -> str:
     """The name of the state of one endpoint and client; neither can be read from it."""
     return blake2b(f"{ingest_url}\n{client_id}".encode(), digest_size=10).hexdigest()
+
+
+def store_path(state: Path, scope: str) -> Path:
+    """The database of a scope in a state folder: its delivered keys, and its outbox."""
+    return state / f"{scope}.sqlite3"
 
 
 class DeliveredStore:
@@ -78,6 +87,8 @@ class DeliveredStore:
             os.chmod(self._path, 0o600)  # noqa: PTH101 - SQLite makes it with the umask's rights
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            # Whoever empties the outbox moves what was written to its place, so that delivery need not wait for a disk.
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_WAL_PAGES}")
             prepare(connection)
         except BaseException:
             connection.close()
@@ -86,7 +97,7 @@ class DeliveredStore:
 
     def _prepare(self, connection: sqlite3.Connection, run: str, remember_days: float) -> None:
         now = int(self._clock())
-        connection.executescript(_SCHEMA)
+        connection.executescript(_SCHEMA + OUTBOX_SCHEMA)
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT 1 FROM recent LIMIT 1").fetchone():
             connection.execute(_SORT_IN)
@@ -121,12 +132,32 @@ class DeliveredStore:
                 )
         return found
 
-    def commit(self, keys: Sequence[bytes]) -> None:
-        """Remember that the events with these keys were delivered by this run; durable when it returns."""
+    def commit(
+        self, keys: Sequence[bytes], entry: OutboxEntry | None = None, destinations: Sequence[Destination] = ()
+    ) -> None:
+        """Remember that the events with these keys were delivered by this run; durable when it returns.
+
+        In the same transaction `entry` goes into the outbox, once for each of `destinations`.
+        """
+        row = (b"".join(keys), self._run, int(self._clock()))
         with self._storage():
-            self._connection.execute(
-                "INSERT INTO recent VALUES (?, ?, ?)", (b"".join(keys), self._run, int(self._clock()))
-            )
+            if entry is None:
+                self._connection.execute(_INSERT_KEYS, row)
+                return
+            with self._transaction():
+                self._connection.execute(_INSERT_KEYS, row)
+                insert(self._connection, entry, destinations)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # some errors, as that of a full disk, may have rolled back already
+                self._connection.execute("ROLLBACK")
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ _PLACE = re.compile(r"(?P<source>.*?)(?::(?P<line>\d+))?(?:\[(?P<item>\d+)\])?")
 _MALFORMED = (KeyError, TypeError, AttributeError)
 """What a line that was tampered with may raise, by fields that are missing or of another kind."""
 
+_SYNC = "DATA_LAKE_SYNC"
 _OUTCOMES = {"INGESTION_SUCCEEDED", "INGESTION_FAILED", "BATCH_SPLIT"}
 
 
@@ -159,6 +160,8 @@ def _break(claimed: str, known: dict[str, int], number: int) -> str:
 def _account(
     stories: dict[str, RunStory], entry: dict[str, Any], number: int, read: Callable[[dict[str, Any]], None]
 ) -> Iterator[Finding]:
+    if entry["event"] == _SYNC:  # no part of a run's account, and `ebingest sync` is no run
+        return
     run = entry["run"]
     story = stories.setdefault(run, RunStory(run))
     try:
@@ -179,7 +182,7 @@ def runs_of(path: Path) -> list[RunStory]:
     """All runs, in the order in which they began."""
     stories: dict[str, RunStory] = {}
     for line in lines_of(path):
-        if entry := entry_of(line):
+        if (entry := entry_of(line)) and entry["event"] != _SYNC:
             with suppress(*_MALFORMED):  # `verify` names such a line
                 stories.setdefault(entry["run"], RunStory(entry["run"])).take(entry)
     return list(stories.values())

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from platformdirs import user_state_path
 
 from eventbridge_cli.errors import StateLockedError, StorageError
 
@@ -43,6 +44,35 @@ def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def try_lock(folder: Path, name: str) -> FileLock | None:
+    """Take the lock `name` in `folder`, or None if another process holds it. Whoever takes it releases it.
+
+    Raises:
+        StorageError: the folder can't be written.
+    """
+    lock = FileLock(folder / f"{name}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"The state folder {folder} can't be written: {error.strerror}.",
+            "Give another folder with --state, then run the same command again.",
+        ) from error
+    return lock
+
+
+def lock_folder(*, otherwise: Path) -> Path:
+    """Where the audit file's lock is: one place for all runs of a user, since `--state` may differ between them."""
+    folder = user_state_path("ebingest")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return otherwise
+    return folder if os.access(folder, os.W_OK) else otherwise
 
 
 def audit_lock(audit: Path) -> str:

@@ -34,6 +34,7 @@ class Summary:
     busy_seconds: float
     events_per_second: float
     latency: dict[str, Any]
+    sync: list[dict[str, Any]]
     files: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -41,7 +42,9 @@ class Summary:
         return asdict(self)
 
 
-def summarize(tally: Tally, *, run: str, error: EbingestError | None, files: dict[str, str]) -> Summary:
+def summarize(
+    tally: Tally, *, run: str, error: EbingestError | None, files: dict[str, str], sync_required: bool = False
+) -> Summary:
     """Draw the account.
 
     Raises:
@@ -52,7 +55,7 @@ def summarize(tally: Tally, *, run: str, error: EbingestError | None, files: dic
     latency = tally.latency
     return Summary(
         run=run,
-        exit_code=_exit_code(tally, error),
+        exit_code=_exit_code(tally, error, sync_required=sync_required),
         stopped=None if error is None else {"code": error.code, "message": error.message, "remedy": error.remedy},
         counts=asdict(tally.counts),
         conflicts=tally.conflicts,
@@ -81,13 +84,16 @@ def summarize(tally: Tally, *, run: str, error: EbingestError | None, files: dic
                 for bound, count in latency.histogram()
             ],
         },
+        sync=[asdict(counts) for counts in tally.syncs.values()],
         files=files,
     )
 
 
-def _exit_code(tally: Tally, error: EbingestError | None) -> int:
+def _exit_code(tally: Tally, error: EbingestError | None, *, sync_required: bool) -> int:
     if error is not None:
         return error.exit_code
     if tally.counts.pending and not tally.withheld:
+        return PENDING
+    if sync_required and any(sync.pending or sync.failed for sync in tally.syncs.values()):
         return PENDING
     return SOME_BAD if tally.counts.rejected or tally.counts.refused else DONE

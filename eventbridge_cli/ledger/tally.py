@@ -13,12 +13,14 @@ from eventbridge_cli.flow import (
     Event,
     Events,
     Fact,
+    HandOver,
     Outcome,
     Receipt,
     Rejection,
     Retried,
     Split,
     Submitted,
+    SyncState,
     TokenIssued,
 )
 from eventbridge_cli.ledger.latency import Latency
@@ -64,6 +66,28 @@ class Trouble:
     path: str
     count: int
     example: str
+
+
+@dataclass(slots=True)
+class SyncCounts:
+    """Entries of the outbox by how far they are on their way to a target; `message` says why not all are synced."""
+
+    target: str
+    synced: int = 0
+    pending: int = 0
+    failed: int = 0
+    message: str = ""
+
+    def take(self, fact: HandOver) -> None:
+        """Count a fact."""
+        match fact.state:
+            case SyncState.SYNCED:
+                self.synced += fact.entries
+            case SyncState.PENDING:
+                self.pending += fact.entries
+            case SyncState.FAILED:
+                self.failed += fact.entries
+        self.message = fact.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +143,7 @@ class Tally:
     warnings: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    syncs: dict[str, SyncCounts] = field(default_factory=dict)
     withheld: bool = False  # --strict kept everything back, since a record was bad
     conflicts: int = 0
     requests: int = 0
@@ -183,6 +208,8 @@ class Tally:
                 self.splits += 1
             case Receipt():
                 self._receipt(fact)
+            case HandOver(target):
+                self.syncs.setdefault(target, SyncCounts(target)).take(fact)
             case TokenIssued():
                 pass
             case _:

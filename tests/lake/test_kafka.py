@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
-from lake_support import SECRET, batch, entry, refusing, served, silent, target
+from confluent_kafka import KafkaError
+from lake_support import SECRET, batch, consume, entry, refusing, served, silent, target
 
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.lake.kafka import KafkaTarget
@@ -22,25 +22,6 @@ def brokers() -> Iterator[str]:
     """A cluster of two brokers that has one topic."""
     with served("kafka_cluster.py", TOPIC) as addresses:
         yield addresses
-
-
-def consume(brokers: str) -> list[Message]:
-    """All that the topic has."""
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", "enable.partition.eof": True})
-    try:
-        partitions = consumer.list_topics(timeout=10).topics[TOPIC].partitions
-        consumer.assign([TopicPartition(TOPIC, number, 0) for number in partitions])
-        found, open_partitions = [], set(partitions)
-        while open_partitions:
-            message = consumer.poll(30)
-            assert message is not None
-            if message.error():
-                open_partitions.discard(message.partition())
-            else:
-                found.append(message)
-        return found
-    finally:
-        consumer.close()
 
 
 def kafka(brokers: str, timeout: float = 30.0, properties: Mapping[str, str] | None = None) -> KafkaTarget:
@@ -58,7 +39,7 @@ def test_receipts_arrive_under_their_request_ids(brokers: str) -> None:
     """One message for each entry: key, value and header are as promised once put has returned."""
     whole = batch(*map(entry, range(20)))
     asyncio.run(hand_over(target(f"kafka://{brokers}/{TOPIC}"), whole))
-    found = {message.key(): (message.value(), message.headers()) for message in consume(brokers)}
+    found = {message.key(): (message.value(), message.headers()) for message in consume(brokers, TOPIC)}
     assert found == {
         each.request_id.encode(): (each.receipt, [("request_id", each.request_id.encode())]) for each in whole.entries
     }
@@ -68,7 +49,7 @@ def test_events_arrive_one_by_one(brokers: str) -> None:
     """One message for each event, keyed by a digest of its bytes; the copy that a second try makes has the same key."""
     whole = batch(*map(entry, range(5)))
     asyncio.run(hand_over(target(f"kafka://{brokers}/{TOPIC}", Content.EVENTS), whole, whole))
-    found = consume(brokers)
+    found = consume(brokers, TOPIC)
     bodies = {body: each.request_id.encode() for each in whole.entries for body in each.bodies}
     assert len(found) == 2 * len(bodies) == 20
     keys = {blake2b(body, digest_size=16).hexdigest().encode(): body for body in bodies}
@@ -92,7 +73,7 @@ def test_a_message_that_is_too_large_fails_for_good(brokers: str) -> None:
         asyncio.run(lake.put(batch(entry(0), large, entry(2))))
     assert caught.value.permanent
     assert "--chunk-bytes" in caught.value.remedy
-    assert len(consume(brokers)) == 2
+    assert len(consume(brokers, TOPIC)) == 2
 
 
 def test_a_cluster_that_went_away_is_a_passing_fault() -> None:
@@ -150,7 +131,9 @@ def test_more_messages_than_the_queue_takes(brokers: str) -> None:
     lake = kafka(brokers, properties={"queue.buffering.max.messages": "3"})
     whole = batch(*map(entry, range(50)))
     asyncio.run(lake.put(whole))
-    assert sorted(message.value() or b"" for message in consume(brokers)) == sorted(e.receipt for e in whole.entries)
+    assert sorted(message.value() or b"" for message in consume(brokers, TOPIC)) == sorted(
+        e.receipt for e in whole.entries
+    )
 
 
 def test_a_broker_that_speaks_another_protocol(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:

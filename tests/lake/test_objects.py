@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from lake_support import batch, entry, refusing, silent, target
+from lake_support import batch, entry, moto_server, refusing, silent, target
 from obstore.store import S3Store
 from support import line
 
@@ -27,13 +26,8 @@ def request(method: str, url: str, body: bytes = b"") -> None:
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
     """An S3 with one bucket, `lake`. Gives its URL."""
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        urls = (re.search(r"http://127\.0\.0\.1:\d+", said) for said in server.stderr)
-        yield next(url[0] for url in urls if url)
-        server.terminate()
-        server.communicate(timeout=10)
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

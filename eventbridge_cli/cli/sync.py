@@ -1,0 +1,67 @@
+"""`ebingest sync`: hand on what waits for the data lake."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eventbridge_cli.cli.loading import Output
+from eventbridge_cli.cli.options import Quiet
+
+_SOME_WAIT = 5
+
+
+def sync(
+    *,
+    targets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sync",
+            metavar="URL",
+            help="Hand on to this target alone. Repeatable. \\[env: EBINGEST_SYNC]",
+            show_default="all that something waits for",
+        ),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Audit file; appended to. \\[env: EBINGEST_AUDIT]",
+            show_default="ingestion_audit.jsonl",
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where delivered keys and the outbox are kept. \\[env: EBINGEST_STATE]",
+            show_default="the user's state folder",
+        ),
+    ] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")] = Output.TEXT,
+    quiet: Quiet = False,
+) -> None:
+    """Hand on to the data lake what earlier runs have left in the outbox.
+
+    Everything goes where, as what and in which form its run was told; endpoint and client come from the settings.
+    Nothing is posted to the platform. Exit 0 if nothing waits any more, 5 if something does, 6 if a run hands over
+    to the same target at this moment.
+    """
+    from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.ledger.audit import new_run
+    from eventbridge_cli.settings import load
+    from eventbridge_cli.sync import left_over
+
+    screen = Screen(quiet=quiet)
+    settings = load(audit=audit, state=state)
+    run = new_run()
+    counts = [asdict(each) for each in left_over(settings, targets or (), run, screen.warn)]
+    exit_code = _SOME_WAIT if any(each["pending"] or each["failed"] for each in counts) else 0
+    if output is Output.JSON:
+        typer.echo(json.dumps({"run": run, "exit_code": exit_code, "sync": counts}))
+    screen.sync(counts)
+    if not counts:
+        screen.say("Nothing waits for the data lake.")
+    raise typer.Exit(exit_code)

@@ -1,0 +1,264 @@
+"""What was delivered and waits to be handed to the data lake: a table beside the delivered keys.
+
+A row is written in the transaction of the keys that it tells of, and deleted once its target has it, so that no crash
+between the two loses anything. Rows leave in batches. A batch is named in the table before it is handed over and keeps
+its members until it has arrived: after a crash the same batch goes again, under the same name.
+"""
+
+import json
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b, sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock
+
+from eventbridge_cli.errors import StorageError
+from eventbridge_cli.flow import Batch, Destination, Events, OutboxEntry, Receipt
+from eventbridge_cli.ledger.lock import try_lock
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+OUTBOX_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY,
+    target TEXT NOT NULL, content TEXT NOT NULL, form TEXT NOT NULL,
+    batch TEXT,
+    run TEXT NOT NULL, request_id TEXT NOT NULL, delivered_at TEXT NOT NULL,
+    size INTEGER NOT NULL, receipt BLOB NOT NULL, bodies BLOB
+);
+CREATE INDEX IF NOT EXISTS outbox_batches ON outbox (target, content, form, batch) WHERE batch IS NOT NULL;
+"""
+_INSERT = """
+INSERT INTO outbox (target, content, form, run, request_id, delivered_at, size, receipt, bodies)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_OF_DESTINATION = "target = ? AND content = ? AND form = ?"
+_NAMED = f"SELECT batch FROM outbox WHERE {_OF_DESTINATION} AND batch IS NOT NULL ORDER BY id LIMIT 1"  # noqa: S608
+_OLDEST = f"""
+SELECT id, size FROM outbox
+    WHERE {_OF_DESTINATION} AND batch IS NULL ORDER BY id LIMIT ?
+"""  # noqa: S608
+_COLUMNS = "request_id, run, delivered_at, receipt, bodies"
+_BUSY_SECONDS = 10.0
+_COMPRESSOR = zstd.ZstdCompressor(level=1)  # that takes less time than writing what it saves
+
+_Row = tuple[str, str, str, bytes, bytes | None]
+
+_kept_locks: list[FileLock] = []
+"""Locks that only the end of the process may release; a lock that nobody holds on to would release itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What a run puts into the outbox: a receipt of each delivered chunk for each of `destinations`.
+
+    `endpoint` is the ingest URL, `now` the time in UTC.
+    """
+
+    run: str
+    endpoint: str
+    destinations: tuple[Destination, ...]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def entry(self, receipt: Receipt) -> OutboxEntry:
+        """What is handed over of a chunk: its delivered events, and how they were delivered."""
+        delivered, last = Events.of(receipt.delivered), receipt.attempts[-1]
+        delivered_at = self.now()
+        about = {
+            "run": self.run,
+            "request_id": receipt.request_id,
+            "endpoint": self.endpoint,
+            "correlation_id": last.correlation_id,
+            "status": last.status,
+            "attempts": len(receipt.attempts),
+            "seconds": round(last.seconds, 6),
+            "bytes": len(receipt.chunk.body),
+            "sha256": receipt.chunk.sha256,
+            "delivered_at": delivered_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+        line = f'{json.dumps(about, separators=(",", ":"))[:-1]},"events":{delivered.listed}}}'
+        bodies = delivered.bodies if any(_keeps_bodies(each) for each in self.destinations) else ()
+        return OutboxEntry(receipt.request_id, self.run, delivered_at, line.encode(), tuple(bodies))
+
+
+def insert(connection: sqlite3.Connection, entry: OutboxEntry, destinations: Sequence[Destination]) -> None:
+    """Write the rows of an entry, within the transaction that is under way."""
+    about = (entry.run, entry.request_id, entry.delivered_at.isoformat())
+    text = b"\n".join(entry.bodies)  # none of them has a line break in it
+    receipt = _compressed(entry.receipt)
+    bodies = _compressed(text) if text else None
+    for each in destinations:
+        with_bodies = _keeps_bodies(each)
+        kept = (len(entry.receipt) + with_bodies * len(text), receipt, bodies if with_bodies else None)
+        connection.execute(_INSERT, (*_values(each), *about, *kept))
+
+
+def _compressed(data: bytes) -> bytes:
+    return _COMPRESSOR.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
+
+
+def _keeps_bodies(destination: Destination) -> bool:
+    return destination.content == "events"
+
+
+class Outbox:
+    """The outbox of one endpoint and client, for those who empty it: over a connection of its own, from any thread.
+
+    Args:
+        path: the database; `DeliveredStore` makes it.
+
+    Raises:
+        StorageError: the file can't be opened, read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._one_at_a_time = threading.Lock()
+        self._locks: dict[Destination, FileLock] = {}
+        with self._storage():
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(OUTBOX_SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._one_at_a_time:
+            self._connection.close()
+
+    def destinations(self) -> list[Destination]:
+        """Where entries wait to go."""
+        with self._storage():
+            return [
+                Destination(*row)
+                for row in self._connection.execute(
+                    "SELECT DISTINCT target, content, form FROM outbox ORDER BY 1, 2, 3"
+                )
+            ]
+
+    def waiting(self, destination: Destination) -> int:
+        """How many entries are left for a destination."""
+        with self._storage():
+            row = self._connection.execute(
+                f"SELECT count(*) FROM outbox WHERE {_OF_DESTINATION}",  # noqa: S608
+                _values(destination),
+            ).fetchone()
+        return int(row[0])
+
+    def hold(self, destination: Destination) -> bool:
+        """Be the only one who empties it. False: another process is at it."""
+        if destination in self._locks:
+            return True
+        digest = blake2b("\n".join(_values(destination)).encode(), digest_size=10).hexdigest()
+        lock = try_lock(self._path.parent, f"{self._path.stem}-sync-{digest}")
+        if lock is None:
+            return False
+        self._locks[destination] = lock
+        return True
+
+    def let_go(self, destination: Destination, *, at_the_end: bool) -> None:
+        """Let others empty it: now, or only `at_the_end` of this process, if some of its work can't be called back."""
+        lock = self._locks.pop(destination, None)
+        if lock is not None and at_the_end:
+            _kept_locks.append(lock)
+        elif lock is not None:
+            lock.release()
+
+    def take(self, destination: Destination, *, entries: int, size: int) -> Batch | None:
+        """The batch that was not finished, or else a new one of the oldest entries; None if there are none.
+
+        Who takes holds the destination (`hold`).
+
+        Args:
+            destination: where it is to go.
+            entries: how many a new batch has at most.
+            size: how many bytes; a single entry may be larger.
+        """
+        with self._storage():
+            unfinished = self._connection.execute(_NAMED, _values(destination)).fetchone()
+            if unfinished is not None:
+                rows = self._rows(destination, "batch = ?", unfinished[0])
+                return Batch(unfinished[0], tuple(map(_entry, rows)))
+            oldest = self._connection.execute(_OLDEST, (*_values(destination), entries)).fetchall()
+            if not oldest:
+                return None
+            last = _last(oldest, size)
+            rows = self._rows(destination, "batch IS NULL AND id <= ?", last)
+            name = _name(rows)
+            self._connection.execute(
+                f"UPDATE outbox SET batch = ? WHERE {_OF_DESTINATION} AND batch IS NULL AND id <= ?",  # noqa: S608
+                (name, *_values(destination), last),
+            )
+            return Batch(name, tuple(map(_entry, rows)))
+
+    def _rows(self, destination: Destination, which: str, value: str | int) -> list[_Row]:
+        return self._connection.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE {_OF_DESTINATION} AND {which} ORDER BY id",  # noqa: S608
+            (*_values(destination), value),
+        ).fetchall()
+
+    def done(self, destination: Destination, batch: Batch) -> None:
+        """A batch has arrived: forget its entries."""
+        with self._storage():
+            self._connection.execute(
+                f"DELETE FROM outbox WHERE {_OF_DESTINATION} AND batch = ?",  # noqa: S608
+                (*_values(destination), batch.name),
+            )
+
+    @contextmanager
+    def _storage(self) -> Iterator[None]:
+        try:
+            with self._one_at_a_time:
+                yield
+        except (sqlite3.Error, zstd.ZstdError, OSError) as error:
+            raise StorageError(
+                f"The outbox in {self._path} can't be used: {error}.",
+                "Free some space, then run: ebingest sync",
+            ) from error
+
+
+def _values(destination: Destination) -> tuple[str, str, str]:
+    return destination.target, destination.content, destination.form
+
+
+def _last(oldest: list[tuple[int, int]], size: int) -> int:
+    """The id of the last row that still fits into a batch."""
+    last, total = oldest[0]
+    for id_, length in oldest[1:]:
+        total += length
+        if total > size:
+            break
+        last = id_
+    return last
+
+
+def _entry(row: _Row) -> OutboxEntry:
+    request_id, run, delivered_at, receipt, bodies = row
+    events = () if bodies is None else tuple(zstd.decompress(bodies).split(b"\n"))
+    return OutboxEntry(request_id, run, datetime.fromisoformat(delivered_at), zstd.decompress(receipt), events)
+
+
+def _name(rows: list[_Row]) -> str:
+    """A digest of all that is handed over, as it is kept; lengths keep what stands side by side apart."""
+    digest = sha256()
+    for *_, receipt, bodies in rows:
+        for part in (receipt, bodies or b""):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+    return digest.hexdigest()[:32]

@@ -1,0 +1,60 @@
+"""The audit file, for a command that must not keep a run from using it."""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from eventbridge_cli.errors import StateLockedError
+from eventbridge_cli.flow import Fact
+from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
+from eventbridge_cli.ledger.audit import AuditLogger
+from eventbridge_cli.ledger.lock import audit_lock, locked
+
+
+class AuditInTurns:
+    """Holds the audit file's lock for a line at a time. What a run keeps it from writing waits for the next turn.
+
+    Args:
+        path: the audit file.
+        locks: the folder of its lock.
+        run: the id on every line.
+        warn: is told what was found damaged and is mended.
+    """
+
+    def __init__(self, path: Path, locks: Path, run: str, warn: Callable[[str], None]) -> None:
+        self._path = path
+        self._locks = locks
+        self._run = run
+        self._warn = warn
+        self._waiting: deque[tuple[datetime, Fact]] = deque()
+
+    def note(self, fact: Fact) -> None:
+        """Write down a fact, or keep it for later.
+
+        Raises:
+            StorageError: the file can't be written.
+        """
+        self._waiting.append((datetime.now(UTC), fact))
+        self.catch_up(wait=0.0)
+
+    def catch_up(self, *, wait: float) -> int:
+        """Write what waits, if a run lets go of the file within `wait` seconds. Gives the number of lines left.
+
+        Raises:
+            StorageError: the file can't be written.
+        """
+        try:
+            with (
+                locked(self._locks, audit_lock(self._path), f"the audit file {self._path}", wait=wait),
+                AppendedLines(self._path) as lines,
+            ):
+                if lines.mended:
+                    self._warn(half_a_line(self._path, lines.mended))
+                audit = AuditLogger(lines, self._run, now=lambda: self._waiting[0][0])
+                while self._waiting:
+                    audit.note(self._waiting[0][1])
+                    self._waiting.popleft()
+        except StateLockedError:
+            return len(self._waiting)
+        return 0
