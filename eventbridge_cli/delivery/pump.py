@@ -7,12 +7,13 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 _MOST_AT_ONCE = 1000
+_AHEAD = 8  # batches; with fewer the loop waits for the thread, which waits for its turn
 
 T = TypeVar("T")
 
 
 class Pump(Generic[T]):
-    """Pulls `items` in a thread of its own, one batch ahead of what is asked for.
+    """Pulls `items` in a thread of its own, a few batches ahead of what is asked for.
 
     The thread is a daemon: a read that never returns (a silent pipe) can't keep the process from ending.
 
@@ -26,7 +27,7 @@ class Pump(Generic[T]):
         self._ends_batch = ends_batch
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Queue[list[T] | BaseException | None] = asyncio.Queue()
-        self._wanted = threading.Semaphore(8)
+        self._wanted = threading.Semaphore(_AHEAD)
         self._stopped = False
         threading.Thread(target=self._pull, name="intake", daemon=True).start()
 
