@@ -53,7 +53,7 @@ CREATE TEMP TRIGGER deliver INSTEAD OF INSERT ON delivery BEGIN
             iif(content = '{EVENTS}', NEW.bodies, NULL)
         FROM destination;
 END;
-"""
+"""  # noqa: S608
 INSERT_DELIVERY = "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _OF_DESTINATION = "target = ? AND content = ? AND form = ?"
 _NAMED = f"SELECT batch FROM outbox WHERE {_OF_DESTINATION} AND batch IS NOT NULL ORDER BY id LIMIT 1"  # noqa: S608
