@@ -101,7 +101,7 @@ class Ledger:
                 if self._outgoing is None:
                     self.delivered.commit(keys)
                 else:
-                    self.delivered.commit(keys, self._outgoing.entry(receipt), self._outgoing.destinations)
+                    self.delivered.commit(keys, self._outgoing.entry(receipt))
         except StorageError as error:
             pending = (*receipt.delivered, *refused, *receipt.pending)
             return replace(receipt, delivered=(), refused=(), pending=pending, cause=error.message), error
@@ -181,7 +181,12 @@ def opened(
         locked(where.state, scope, "the same endpoint and client", wait=lock_wait),
         locked(where.locks, audit_lock(where.audit), f"the audit file {where.audit}", wait=max(lock_wait, _TURN)),
         AppendedLines(where.audit) as lines,
-        DeliveredStore(store_path(where.state, scope), run, remember_days=remember_days) as delivered,
+        DeliveredStore(
+            store_path(where.state, scope),
+            run,
+            remember_days=remember_days,
+            destinations=outgoing.destinations if outgoing else (),
+        ) as delivered,
         DeadLetters(where.dead_letters, run, warn) as letters,
     ):
         if lines.mended:

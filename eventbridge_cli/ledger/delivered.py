@@ -16,7 +16,7 @@ from typing import Self
 
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.flow import Destination, OutboxEntry
-from eventbridge_cli.ledger.outbox import OUTBOX_SCHEMA, insert
+from eventbridge_cli.ledger.outbox import INSERT_DELIVERY, OUTBOX_SCHEMA, delivery_values, prepare_delivery
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, started INTEGER NOT NULL);
@@ -60,13 +60,22 @@ class DeliveredStore:
         path: the database; made if it is not there. A damaged one is set aside (`set_aside` says where to).
         run: the id of this run.
         remember_days: keys older than that are forgotten on opening.
+        destinations: what is delivered goes into the outbox for each of them.
         clock: seconds since 1970.
 
     Raises:
         StorageError: the file can't be opened, read or written.
     """
 
-    def __init__(self, path: Path, run: str, *, remember_days: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        run: str,
+        *,
+        remember_days: float,
+        destinations: Sequence[Destination] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._clock = clock
         self.set_aside: Path | None = None
@@ -80,6 +89,7 @@ class DeliveredStore:
                 self._connection = self._open(lambda connection: self._prepare(connection, run, remember_days))
             # Look-ups come from the reading thread; a connection of their own keeps them out of commits' way.
             self._look_up = self._open(lambda _: None)
+            prepare_delivery(self._connection, destinations)
 
     def _open(self, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
@@ -132,32 +142,17 @@ class DeliveredStore:
                 )
         return found
 
-    def commit(
-        self, keys: Sequence[bytes], entry: OutboxEntry | None = None, destinations: Sequence[Destination] = ()
-    ) -> None:
+    def commit(self, keys: Sequence[bytes], entry: OutboxEntry | None = None) -> None:
         """Remember that the events with these keys were delivered by this run; durable when it returns.
 
-        In the same transaction `entry` goes into the outbox, once for each of `destinations`.
+        In the same transaction `entry` goes into the outbox, once for each destination.
         """
         row = (b"".join(keys), self._run, int(self._clock()))
         with self._storage():
             if entry is None:
                 self._connection.execute(_INSERT_KEYS, row)
-                return
-            with self._transaction():
-                self._connection.execute(_INSERT_KEYS, row)
-                insert(self._connection, entry, destinations)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:  # some errors, as that of a full disk, may have rolled back already
-                self._connection.execute("ROLLBACK")
-            raise
+            else:
+                self._connection.execute(INSERT_DELIVERY, (*row, *delivery_values(entry)))
 
     def __enter__(self) -> Self:
         return self

@@ -29,6 +29,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+EVENTS = "events"
 OUTBOX_SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY,
@@ -39,10 +40,21 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_batches ON outbox (target, content, form, batch) WHERE batch IS NOT NULL;
 """
-_INSERT = """
-INSERT INTO outbox (target, content, form, run, request_id, delivered_at, size, receipt, bodies)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_DELIVERY = f"""
+CREATE TEMP TABLE destination (target TEXT, content TEXT, form TEXT);
+CREATE TEMP VIEW delivery AS
+    SELECT keys, run AS run_id, at, '' AS run, '' AS request_id, '' AS delivered_at, 0 AS receipt_size, x'' AS receipt,
+        0 AS bodies_size, x'' AS bodies FROM recent;
+CREATE TEMP TRIGGER deliver INSTEAD OF INSERT ON delivery BEGIN
+    INSERT INTO recent VALUES (NEW.keys, NEW.run_id, NEW.at);
+    INSERT INTO outbox (target, content, form, run, request_id, delivered_at, size, receipt, bodies)
+        SELECT target, content, form, NEW.run, NEW.request_id, NEW.delivered_at,
+            NEW.receipt_size + iif(content = '{EVENTS}', NEW.bodies_size, 0), NEW.receipt,
+            iif(content = '{EVENTS}', NEW.bodies, NULL)
+        FROM destination;
+END;
+"""  # noqa: S608
+INSERT_DELIVERY = "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _OF_DESTINATION = "target = ? AND content = ? AND form = ?"
 _NAMED = f"SELECT batch FROM outbox WHERE {_OF_DESTINATION} AND batch IS NOT NULL ORDER BY id LIMIT 1"  # noqa: S608
 _OLDEST = f"""
@@ -92,16 +104,23 @@ class Outgoing:
         return OutboxEntry(receipt.request_id, self.run, delivered_at, line.encode(), tuple(bodies))
 
 
-def insert(connection: sqlite3.Connection, entry: OutboxEntry, destinations: Sequence[Destination]) -> None:
-    """Write the rows of an entry, within the transaction that is under way."""
-    about = (entry.run, entry.request_id, entry.delivered_at.isoformat())
+def prepare_delivery(connection: sqlite3.Connection, destinations: Sequence[Destination]) -> None:
+    """Make `INSERT_DELIVERY` do for this connection: keys and rows for all `destinations` in one statement.
+
+    One statement is one transaction, and asks for Python's lock once: several would each wait for other threads.
+    """
+    connection.executescript(_DELIVERY)
+    connection.executemany("INSERT INTO destination VALUES (?, ?, ?)", map(_values, destinations))
+
+
+def delivery_values(entry: OutboxEntry) -> tuple[object, ...]:
+    """What `INSERT_DELIVERY` takes after the row of keys."""
     text = b"\n".join(entry.bodies)  # none of them has a line break in it
-    receipt = _compressed(entry.receipt)
-    bodies = _compressed(text) if text else None
-    for each in destinations:
-        with_bodies = _keeps_bodies(each)
-        kept = (len(entry.receipt) + with_bodies * len(text), receipt, bodies if with_bodies else None)
-        connection.execute(_INSERT, (*_values(each), *about, *kept))
+    return (
+        *(entry.run, entry.request_id, entry.delivered_at.isoformat()),
+        *(len(entry.receipt), _compressed(entry.receipt)),
+        *((len(text), _compressed(text)) if text else (0, None)),
+    )
 
 
 def _compressed(data: bytes) -> bytes:
@@ -109,7 +128,7 @@ def _compressed(data: bytes) -> bytes:
 
 
 def _keeps_bodies(destination: Destination) -> bool:
-    return destination.content == "events"
+    return destination.content == EVENTS
 
 
 class Outbox:
