@@ -135,7 +135,7 @@ def test_env_example_names_every_setting() -> None:
     assert {name: value for name, value in defaults.items() if value} == {
         f"EBINGEST_{name.upper()}": default_text(field.default)
         for name, field in settings.Settings.model_fields.items()
-        if field.validation_alias is None and field.default is not None
+        if field.validation_alias is None and field.default not in (None, ())
     }
 
 

@@ -277,8 +277,8 @@ def test_the_sandbox_run_works_every_time(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, server: Server) -> None:
     """When the audit file can't be written the run ends with exit 5 and the account balances; then it resumes."""
-    (tmp_path / "events.ndjson").write_bytes(lines(500))
-    limit = "import resource,sys,runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)); "
+    (tmp_path / "events.ndjson").write_bytes(lines(1000))
+    limit = "import resource,sys,runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (80000, 80000)); "
     limit += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = ['ebingest', *sys.argv[1:]]; "
     limit += "runpy.run_module('eventbridge_cli', run_name='__main__')"
     command = [
@@ -300,8 +300,8 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, server: Server) -
     assert summary["counts"]["read"] == sum(list(summary["counts"].values())[1:])
     ebingest("ingest", "events.ndjson", "--state", "s", cwd=tmp_path, env=server.settings, check=[0])
     ebingest("audit", "verify", cwd=tmp_path, check=[0])
-    assert {sent["interactionId"] for sent in server.events()} == {f"interaction-{n}" for n in range(500)}
-    assert os.stat(tmp_path / "ingestion_audit.jsonl").st_size > 40000  # noqa: PTH116
+    assert {sent["interactionId"] for sent in server.events()} == {f"interaction-{n}" for n in range(1000)}
+    assert os.stat(tmp_path / "ingestion_audit.jsonl").st_size > 80000  # noqa: PTH116
 
 
 def test_a_damaged_state_is_set_aside(tmp_path: Path, server: Server) -> None:

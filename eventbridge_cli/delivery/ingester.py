@@ -167,6 +167,7 @@ class EventBridgeIngester:
                 parts.extendleft(reversed(self._split(part, "http_413", self._limit)))
             else:
                 parts.extendleft(reversed(await self._deliver(part)))
+        self._pace.settled()
 
     async def _deliver(self, part: _Part) -> list[_Part]:
         """Post a part until it is settled. Gives the parts that must go again, in requests of their own."""

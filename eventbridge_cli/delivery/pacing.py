@@ -42,6 +42,7 @@ class Pace:
         self._changed = asyncio.Event()
         self._stopping = False
         self._proved = False
+        self._pilot: asyncio.Task[Any] | None = None
         self._since_shrink = 0
         self._shrunk_at = float("-inf")
         self._held_until = float("-inf")
@@ -54,22 +55,32 @@ class Pace:
     async def admit(self) -> float | None:
         """Wait for a turn. Gives the time at which it came, or None when the run is stopping.
 
-        Whoever got a turn calls `leave` when the answer is there.
+        Whoever got a turn calls `leave` when the answer is there. Until a request is accepted, all turns go to one
+        task, until it calls `settled`.
         """
+        task = asyncio.current_task()
         while not self._stopping:
             now = self._clock()
             wait = max(self._held_until, self._next_turn) - now
-            if self.in_flight < self.width and wait <= 0:
+            is_its_turn = self._proved or self._pilot in {None, task}
+            if is_its_turn and self.in_flight < self.width and wait <= 0:
+                self._pilot = task
                 self.in_flight += 1
                 self._next_turn = max(self._next_turn, now) + self._spacing(now)
                 return now
-            await self.pause(wait if self.in_flight < self.width else None)
+            await self.pause(wait if is_its_turn and self.in_flight < self.width else None)
         return None
 
     def leave(self) -> None:
         """The answer is there, or there will be none."""
         self.in_flight -= 1
         self._notify()
+
+    def settled(self) -> None:
+        """The task that calls this has come to the end of what it wanted turns for."""
+        if self._pilot is asyncio.current_task():
+            self._pilot = None
+            self._notify()
 
     async def pause(self, seconds: float | None) -> None:
         """Wait so long, or until something changes; None: until something changes."""
