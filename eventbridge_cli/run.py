@@ -1,8 +1,10 @@
 """One ingest run: where intake, delivery and ledger meet."""
 
 import asyncio
+import pickle
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -18,12 +20,14 @@ from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
-from eventbridge_cli.delivery.pump import Pump
+from eventbridge_cli.delivery.pump import Inlet, Pump
 from eventbridge_cli.errors import ConfigurationError, EbingestError, InterruptedRunError, PendingError
-from eventbridge_cli.flow import Chunk, Duplicate, Fact, Receipt, Rejection
+from eventbridge_cli.flow import Chunk, DeliveredKeys, Duplicate, Fact, Receipt, Rejection
+from eventbridge_cli.intake.apart import LENGTH_BYTES
 from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
+from eventbridge_cli.intake.share import killed
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.ledger.audit import new_run
 from eventbridge_cli.ledger.book import Ledger, Places, opened
@@ -82,14 +86,14 @@ def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:
 class Job:
     """One ingest run, as it was asked for.
 
-    `run` is its id. `items` are the intake's, where a process of its own makes them. `state` takes the place of the
-    settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what the
+    `run` is its id. `items` gives the intake's chunks, where a process of its own makes them. `state` takes the place
+    of the settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what the
     user should know although it does not end the run.
     """
 
     settings: Settings
     intake: Intake
-    items: Iterator[Item] | None = None
+    items: socket.socket | None = None
     state: Path | None = None
     resend: bool = False
     max_errors: ErrorBudget | None = None
@@ -152,14 +156,10 @@ def ingest(job: Job) -> Summary:
         )
         try:
             with job.watch(ledger.tally, intake.meter):
-                withheld = intake.strict and _has_rejections(intake)
-                items = intake.chunks() if job.items is None else job.items
-                if delivered is not None:
-                    items = skip_delivered(items, delivered)
-                if withheld:
-                    _account_only(items, ledger)
+                if intake.strict and _has_rejections(intake):
+                    _account_only(_fresh(intake.chunks(), delivered), ledger)
                 else:
-                    _run(_deliver(job, items, ledger, lake, url=where.ingest_url, who=who))
+                    _run(_deliver(job, intake, delivered, ledger, lake, url=where.ingest_url, who=who))
         except EbingestError as stopped:
             error = stopped
         return ledger.finish(
@@ -173,7 +173,14 @@ def _run(delivery: Coroutine[None, None, None]) -> None:
 
 
 async def _deliver(
-    job: Job, items: Iterator[Item], ledger: Ledger, lake: HandingOver, *, url: str, who: Credentials
+    job: Job,
+    intake: Intake,
+    delivered: DeliveredKeys | None,
+    ledger: Ledger,
+    lake: HandingOver,
+    *,
+    url: str,
+    who: Credentials,
 ) -> None:
     settings = job.settings
     counts = ledger.tally.counts
@@ -187,13 +194,13 @@ async def _deliver(
 
     async with build_client(concurrency=settings.concurrency, timeout=settings.timeout) as client:
         pace = Pace(settings.concurrency, rate=settings.requests_per_second)
-        pump = Pump(items, lambda item: isinstance(item, Chunk))
+        inlet = _inlet(job, intake, delivered)
         ingester = EventBridgeIngester(
             client,
             GenesysAuth(client, who, note=note, sleep=pace.wait),  # a stop cuts this wait short, too
             url,
             note=note,
-            on_stop=pump.stop,
+            on_stop=inlet.stop,
             policy=Policy(
                 max_attempts=settings.max_attempts,
                 max_elapsed=settings.max_elapsed,
@@ -216,14 +223,37 @@ async def _deliver(
 
         with _signals(stop):
             async with lake:
-                await ingester.ingest(_noted(pump, ledger, job, note))
+                await ingester.ingest(_noted(inlet, ledger, job, note))
     if job.max_errors:
         job.max_errors.check(counts.rejected + counts.refused, counts.read, at_end=True)
 
 
-async def _noted(pump: Pump[Item], ledger: Ledger, job: Job, note: Callable[[Fact], None]) -> AsyncIterator[Chunk]:
+def _fresh(items: Iterator[Item], delivered: DeliveredKeys | None) -> Iterator[Item]:
+    return items if delivered is None else skip_delivered(items, delivered)
+
+
+def _inlet(job: Job, intake: Intake, delivered: DeliveredKeys | None) -> Pump[Item] | Inlet[Item]:
+    """Where the items come from: a thread of this process, or another process."""
+    if job.items is None:
+        return Pump(_fresh(intake.chunks(), delivered), lambda item: isinstance(item, Chunk))
+
+    def unpack(data: bytes) -> Iterator[Item] | None:
+        message = pickle.loads(data)  # noqa: S301 - it comes from our own process
+        if isinstance(message, EbingestError):
+            raise message
+        if message is None:
+            return None
+        intake.meter.read, items = message
+        return _fresh(iter(items), delivered)
+
+    return Inlet(job.items, LENGTH_BYTES, unpack, killed)
+
+
+async def _noted(
+    inlet: Pump[Item] | Inlet[Item], ledger: Ledger, job: Job, note: Callable[[Fact], None]
+) -> AsyncIterator[Chunk]:
     """The chunks of the intake; whatever else comes with them is noted here."""
-    async for item in pump:
+    async for item in inlet:
         if isinstance(item, Chunk):
             ledger.tally.came_in(item.events)
             yield item

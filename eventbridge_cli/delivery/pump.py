@@ -1,12 +1,14 @@
-"""From a lazy iterator that may block to an asynchronous one."""
+"""From where chunks are made, in a thread or in another process, to an asynchronous iterator."""
 
 import asyncio
+import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
 _MOST_AT_ONCE = 1000
+_MOST_BYTES_AHEAD = 1_000_000
 _AHEAD = 8  # batches; with fewer the loop waits for the thread, which waits for its turn
 
 T = TypeVar("T")
@@ -66,3 +68,53 @@ class Pump(Generic[T]):
             self._wanted.release()
             for item in batch:
                 yield item
+
+
+class Inlet(Generic[T]):
+    """Takes messages from a socket, each behind its length, in the loop itself.
+
+    Args:
+        source: the socket.
+        length_bytes: how many bytes the length has.
+        unpack: what a message holds; None is the end. Whatever it raises ends the iteration.
+        broken: what to raise if the other end is gone before the end has come.
+    """
+
+    def __init__(
+        self,
+        source: socket.socket,
+        length_bytes: int,
+        unpack: Callable[[bytes], Iterable[T] | None],
+        broken: Callable[[], Exception],
+    ) -> None:
+        self._source = source
+        self._length_bytes = length_bytes
+        self._unpack = unpack
+        self._broken = broken
+        self._reader: asyncio.StreamReader | None = None
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the iteration, even while it waits for a message."""
+        self._stopped.set()
+        if self._reader is not None and not self._reader.at_eof():
+            self._reader.feed_eof()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        self._reader, writer = await asyncio.open_unix_connection(sock=self._source, limit=_MOST_BYTES_AHEAD)
+        try:
+            while not self._stopped.is_set():
+                try:
+                    length = await self._reader.readexactly(self._length_bytes)
+                    message = await self._reader.readexactly(int.from_bytes(length))
+                except (asyncio.IncompleteReadError, OSError) as error:
+                    if self._stopped.is_set():
+                        return
+                    raise self._broken() from error
+                items = self._unpack(message)
+                if items is None:
+                    return
+                for item in items:
+                    yield item
+        finally:
+            writer.transport.abort()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,7 +27,10 @@ def share(validator: Validator, batches: Iterator[Portion], jobs: int) -> Iterat
         StorageError: a process was killed, most likely for want of memory.
     """
     with ExitStack() as processes:
-        workers = [processes.enter_context(forked(_work, validator)) for _ in range(jobs)]
+        pairs = [processes.enter_context(forked(_work, validator)) for _ in range(jobs)]
+        workers = [connection.Connection(pair.detach()) for pair in pairs]
+        for worker in workers:
+            processes.callback(worker.close)
         results = _Results(workers, batches)
         processes.callback(results.close)
         for batch, found, is_open in results:
@@ -72,7 +76,10 @@ class _Results(Iterator[tuple[Portion, list[Checked], bool]]):
             raise self._next
         batch, worker = self._next
         self._next = None
-        found, is_open = received(worker)
+        try:
+            found, is_open = worker.recv()
+        except (EOFError, OSError) as error:
+            raise killed() from error
         self._room.release()
         return batch, found, is_open
 
@@ -110,7 +117,8 @@ def _again(validator: Validator, part: Part, results: _Results) -> Iterator[Chec
             return
 
 
-def _work(pipe: connection.Connection, validator: Validator) -> None:
+def _work(pair: socket.socket, validator: Validator) -> None:
+    pipe = connection.Connection(pair.detach())
     while True:
         batch: Portion = pipe.recv()
         if not isinstance(batch, Part):
@@ -123,10 +131,9 @@ def _work(pipe: connection.Connection, validator: Validator) -> None:
 
 
 @contextmanager
-def forked(work: Callable[..., None], *arguments: object) -> Iterator[connection.Connection]:
-    """A process that does `work(pipe, *arguments)`; gives our end of the pipe. The process ends with the context."""
-    context = get_context("fork")
-    ours, theirs = context.Pipe()
+def forked(work: Callable[..., None], *arguments: object) -> Iterator[socket.socket]:
+    """A process that does `work(socket, *arguments)`; gives our end of the pair. It ends with the context."""
+    ours, theirs = socket.socketpair()
 
     def run() -> None:
         # Ctrl-C goes to all; what it means is the parent's to say. Without a parent there is no more to do.
@@ -136,7 +143,7 @@ def forked(work: Callable[..., None], *arguments: object) -> Iterator[connection
         with suppress(EOFError, BrokenPipeError, ConnectionResetError):
             work(theirs, *arguments)
 
-    process = context.Process(target=run, name="ebingest-worker")
+    process = get_context("fork").Process(target=run, name="ebingest-worker")
     process.start()
     theirs.close()
     try:
@@ -147,19 +154,12 @@ def forked(work: Callable[..., None], *arguments: object) -> Iterator[connection
         ours.close()
 
 
-def received(pipe: connection.Connection) -> Any:
-    """The next thing that a process sends.
-
-    Raises:
-        StorageError: it was killed.
-    """
-    try:
-        return pipe.recv()
-    except (EOFError, OSError) as error:
-        raise StorageError(
-            "A process that was checking records was killed, most likely since memory ran out.",
-            "Free some memory, or use fewer processes with --jobs, then run the same command again: it resumes.",
-        ) from error
+def killed() -> StorageError:
+    """What to say when a process has come to its end before its work did."""
+    return StorageError(
+        "A process that was checking records was killed, most likely since memory ran out.",
+        "Free some memory, or use fewer processes with --jobs, then run the same command again: it resumes.",
+    )
 
 
 def _end_with_parent() -> None:
