@@ -87,8 +87,8 @@ class Job:
     """One ingest run, as it was asked for.
 
     `run` is its id. `items` gives the intake's chunks, where a process of its own makes them. `state` takes the place
-    of the settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what the
-    user should know although it does not end the run.
+    of the settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what
+    the user should know although it does not end the run.
     """
 
     settings: Settings
