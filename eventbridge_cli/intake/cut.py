@@ -7,6 +7,7 @@ record keeps its own bytes. One that has no end is cut off where the next one vi
 
 import re
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 
 from eventbridge_cli.flow import Lines, Origin, Problem, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.sources import BLOCK
@@ -38,10 +39,20 @@ _SCALAR = re.compile(rb'[^,\[\]{" \t\r\n]*+')
 # What a line in the middle of a value may begin with, far left; `{` begins the next record there.
 _GOES_ON = re.compile(rb'["}\],:\[]|-?[0-9]|(?:true|false|null)\b')
 _GOES_ON_LOOKAHEAD = len(b"false ")
+_NESTED = 4  # levels below a record's own; the pattern's length doubles with each
 _BEFORE_A_VALUE = b"[,:"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_SAMPLE = 64  # bytes in which text in UTF-16 has a zero byte: JSON's brackets and quotes have one each
+
+
+@cache
+def _whole_object() -> "re.Pattern[bytes]":
+    """An object on one line, nested a few times at most: found so in a third of the time that following it takes."""
+    inside = plain = rb'[^"{}\[\]\n]++|"(?:[^"\\\n]++|\\[^\n])*+"'
+    for _ in range(_NESTED):
+        inside = rb"%b|\{(?:%b)*+\}|\[(?:%b)*+\]" % (plain, inside, inside)
+    return re.compile(rb"\{(?:%b)*+\}" % inside)
 
 
 class _Brackets:
@@ -216,7 +227,7 @@ class Cutter(Window):
                 continue
             if not wants_value and not mended:
                 yield self._misplaced("no comma between two values")
-            yield self._value(index)
+            yield self._item(index)
             index += 1
             wants_value, after_comma, mended = False, False, not self._closed
         self.is_open = True
@@ -235,6 +246,15 @@ class Cutter(Window):
             yield self._misplaced("the end of the file inside an object")
 
     # Values
+
+    def _item(self, index: int) -> Record:
+        """The item of an array at the position."""
+        match = _whole_object().match(self._buffer, self._position)
+        if match is None or match.end() == len(self._buffer) or match.end() - match.start() > self._limit:
+            return self._value(index)
+        origin = self._here(index)
+        self._position, self._closed = match.end(), True
+        return RawRecord(origin, match[0])
 
     def _value(self, index: int | None) -> Record:
         """The value at the position. An object or array ends with its closing bracket, or where it must."""
