@@ -148,7 +148,7 @@ def skip_delivered(
     unknown goes again as it was, under the same request id, and a server that honours the id takes it once.
     """
     for item in items:
-        runs = delivered.find([event.key for event in item.events]) if isinstance(item, Chunk) else {}
+        runs = delivered.find(item.events.keys) if isinstance(item, Chunk) else {}
         if not isinstance(item, Chunk) or not runs:
             yield item
             continue
