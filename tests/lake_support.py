@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from pydantic import SecretStr
 from support import line
 
-from eventbridge_cli.flow import Batch, OutboxEntry
+from eventbridge_cli.facts import Batch, OutboxEntry
 from eventbridge_cli.lake.target import Content, Format, Target, open_target
 
 DELIVERED_AT = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)

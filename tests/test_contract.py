@@ -20,6 +20,7 @@ PACKAGE = ROOT / "eventbridge_cli"
 NOUNS = {"flow", "errors"}
 MAY_IMPORT = {
     "flow": set(),
+    "facts": {"flow"},
     "errors": set(),
     "schema": set(),
     "models": {"schema"},
@@ -27,13 +28,13 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "intake": NOUNS | {"schema", "intake"},
     "delivery": NOUNS | {"delivery"},
-    "ledger": NOUNS | {"ledger"},
-    "lake": NOUNS | {"schema", "settings", "lake"},
+    "ledger": NOUNS | {"facts", "ledger"},
+    "lake": NOUNS | {"facts", "schema", "settings", "lake"},
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
     "watch": NOUNS | {"ledger", "watch"},
-    "sync": NOUNS | {"settings", "delivery", "ledger", "lake"},
+    "sync": NOUNS | {"facts", "settings", "delivery", "ledger", "lake"},
     "run": NOUNS | {"settings", "intake", "delivery", "ledger", "sync"},
     "doctor": NOUNS | {"settings", "delivery", "ledger", "run"},
     "cli": NOUNS

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from eventbridge_cli.errors import ConfigurationError, TargetError
-from eventbridge_cli.flow import Batch
+from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import Encoder, LakeObject
 from eventbridge_cli.lake.thread import in_thread
 

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from eventbridge_cli.errors import ConfigurationError, TargetError
-from eventbridge_cli.flow import Batch
+from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import records
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.thread import in_thread

@@ -16,7 +16,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from eventbridge_cli import __version__
 from eventbridge_cli.errors import ConfigurationError, TargetError
-from eventbridge_cli.flow import Batch
+from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import Encoder, LakeObject
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.settings import is_loopback

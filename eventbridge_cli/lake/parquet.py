@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from eventbridge_cli.flow import Batch
+from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import LakeObject, microseconds, path, records, utc_date
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.schema import bulk_validator

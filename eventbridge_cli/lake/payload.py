@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from eventbridge_cli.errors import TargetError
-from eventbridge_cli.flow import Batch, OutboxEntry
+from eventbridge_cli.facts import Batch, OutboxEntry
 from eventbridge_cli.lake.target import Content, Format
 from eventbridge_cli.schema import bulk_validator, parse_event_time
 

@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 from pydantic import SecretStr
 
 from eventbridge_cli.errors import ConfigurationError
-from eventbridge_cli.flow import Batch
+from eventbridge_cli.facts import Batch
 
 _SCHEMES = "file:, s3:, gs:, az:, kafka: or https:"
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from eventbridge_cli import __version__
 from eventbridge_cli.errors import ConfigurationError, TargetError
-from eventbridge_cli.flow import Batch
+from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.settings import is_loopback

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Destination, OutboxEntry
+from eventbridge_cli.facts import Destination, OutboxEntry
 from eventbridge_cli.ledger.outbox import INSERT_DELIVERY, OUTBOX_SCHEMA, delivery_values, prepare_delivery
 
 _SCHEMA = """

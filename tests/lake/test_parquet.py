@@ -12,7 +12,7 @@ from lake_support import batch, entry
 from pyarrow import parquet
 from support import SAMPLES, line
 
-from eventbridge_cli.flow import Batch
+from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.parquet import SCHEMA, event_tables, member
 
 JSON = st.recursive(

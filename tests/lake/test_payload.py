@@ -10,7 +10,7 @@ from lake_support import batch, entry
 from support import line
 
 from eventbridge_cli.errors import TargetError
-from eventbridge_cli.flow import OutboxEntry
+from eventbridge_cli.facts import OutboxEntry
 from eventbridge_cli.lake.payload import event_lines, microseconds, ndjson, receipt_lines, utc_date
 from eventbridge_cli.lake.target import Content
 

@@ -14,7 +14,8 @@ from lake_support import entry
 from support import event, line
 
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Attempt, Batch, Chunk, Destination, Event, Origin, Receipt
+from eventbridge_cli.facts import Batch, Destination
+from eventbridge_cli.flow import Attempt, Chunk, Event, Origin, Receipt
 from eventbridge_cli.ledger.delivered import DeliveredStore
 from eventbridge_cli.ledger.outbox import Outbox, Outgoing
 
