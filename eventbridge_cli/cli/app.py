@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from eventbridge_cli import __version__
+from eventbridge_cli.cli.parameters import Command, sparing
 from eventbridge_cli.errors import EbingestError
 
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell reports it
@@ -35,10 +36,13 @@ class _Commands(TyperGroup):
             found = getattr(import_module(f"eventbridge_cli.cli.{cmd_name}"), cmd_name)
             if not isinstance(found, typer.Typer):
                 single = typer.Typer(rich_markup_mode="rich", add_completion=False)
-                single.command(cmd_name)(found)
+                single.command(cmd_name, cls=Command)(found)
                 found = single
             self.commands[cmd_name] = typer.main.get_command(found)
         return self.commands[cmd_name]
+
+    def get_params(self, ctx: Any) -> Any:
+        return sparing(super().get_params(ctx))
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from eventbridge_cli.cli.loading import Output
+from eventbridge_cli.cli.parameters import Command
 
 audit = typer.Typer(
     add_completion=False,
@@ -22,7 +23,7 @@ AuditFile = Annotated[
 As = Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")]
 
 
-@audit.command()
+@audit.command(cls=Command)
 def verify(file: AuditFile = None, *, output: As = Output.TEXT) -> None:
     """Prove that the file is whole; exit 0 if it is, 1 if not.
 
@@ -46,7 +47,7 @@ def verify(file: AuditFile = None, *, output: As = Output.TEXT) -> None:
     raise typer.Exit(1 if findings else 0)
 
 
-@audit.command()
+@audit.command(cls=Command)
 def show(
     file: AuditFile = None,
     *,

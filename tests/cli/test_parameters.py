@@ -1,0 +1,62 @@
+"""What typer need not convert comes out as if it had; whatever else is given, typer converts and judges."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from support import ebingest, lines
+
+from eventbridge_cli.cli import parameters
+from eventbridge_cli.cli.app import app
+
+
+def each() -> Iterator[tuple[Any, Any]]:
+    """Every parameter of every command, --help too, with a context."""
+    group: Any = typer.main.get_command(app)
+    root = typer.Context(group)
+    waiting = [group.get_command(root, name) for name in group.list_commands(root)]
+    for command in waiting:
+        waiting += getattr(command, "commands", {}).values()
+        context = typer.Context(command, parent=root, info_name=command.name)
+        yield from ((parameter, context) for parameter in command.get_params(context))
+
+
+def outcome(convert: Any, context: Any, value: Any) -> Any:
+    """What it is converted to, or what is wrong with it."""
+    try:
+        return convert(context, value)
+    except Exception as error:  # noqa: BLE001 - compared, whatever it is
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize("value", ["default", (), ("a", "b"), ["a"], ("a\udce9",), ("é",), "a", "7", 7, "0", "json"])
+def test_the_same_as_typer(value: Any) -> None:
+    """Defaults, names of files and whatever is given come out as typer converts them, and are refused as it does."""
+    seen = 0
+    for parameter, context in each():
+        given = parameter.default if value == "default" else value
+        if parameter.callback is None:
+            seen += 1
+            ours, theirs = parameter.process_value, type(parameter).process_value.__get__(parameter)
+            assert outcome(ours, context, given) == outcome(theirs, context, given), parameter.name
+    assert seen > 80
+
+
+def test_typer_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where typer has not the names that this rests on, it converts all, and the commands do the same."""
+    monkeypatch.setattr(parameters, "_NAMES", ("no_such_name",))
+    (tmp_path / "events.ndjson").write_bytes(lines(2))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        app(["validate", str(tmp_path / "events.ndjson"), "--quiet"])
+    assert not end.value.code
+
+
+def test_what_is_given_is_typers_affair(tmp_path: Path) -> None:
+    """A wrong value is refused in typer's words."""
+    wrong = ebingest("validate", "--jobs", "0", cwd=tmp_path, check=[2]).stderr.decode()
+    assert "Invalid value for '--jobs'" in wrong
+    missing = ebingest("replay", cwd=tmp_path, check=[2]).stderr.decode()
+    assert "Missing argument" in missing
