@@ -1,27 +1,30 @@
 """All that people read, on standard error. Text that comes from data is shown as text and nothing else."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from rich.console import Console, Group
-from rich.table import Column, Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from eventbridge_cli.cli.options import Progress as When
-from eventbridge_cli.errors import EbingestError
-from eventbridge_cli.flow import Duplicate, Fact, HandOver, Receipt, Rejection, Retried, Split, SyncState, TokenIssued
-from eventbridge_cli.intake.sources import Meter
-from eventbridge_cli.ledger.summary import Summary
-from eventbridge_cli.ledger.tally import Counts, Tally
 from eventbridge_cli.wording import duration, safe, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from eventbridge_cli.errors import EbingestError
+    from eventbridge_cli.flow import Duplicate, Fact, Rejection
+    from eventbridge_cli.intake.sources import Meter
+    from eventbridge_cli.ledger.summary import Summary
+    from eventbridge_cli.ledger.tally import Counts, Tally
 
 __all__ = ["Screen", "safe"]
 
 _REFRESHES = 5  # of the progress bar, a second
 _LINE_SECONDS = 30.0
 _BAR = 30
+_NAMES = 11  # columns for the names of an account
 _TOP = 10
 _STYLES = {
     "delivered": "green",
@@ -34,50 +37,50 @@ _STYLES = {
 }
 
 
+Part = str | tuple[str, str]
+"""Text, or text and its style."""
+
+
 class Screen:
     """Writes to standard error; `quiet` keeps everything but errors off it."""
 
     def __init__(self, *, quiet: bool = False, progress: When = When.AUTO) -> None:
-        self._console = Console(
-            stderr=True,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            force_terminal=True if progress == When.ALWAYS else None,
-        )
         self._quiet = quiet
         self._progress = progress
+        self._console = _console(progress)
 
     def say(self, text: str, style: str = "") -> None:
         """One line, unless quiet."""
         if not self._quiet:
-            self._line(safe(text), style)
+            self._line((safe(text), style))
 
     def warn(self, message: str) -> None:
         """Something odd that does not end the run."""
         self.say(f"Note: {message}", "yellow")
 
-    def error(self, error: EbingestError) -> None:
+    def error(self, error: "EbingestError") -> None:
         """What ended the run, and what to do about it."""
         first, *rest = _lines(error.message)
-        self._line(Text.assemble(("Error: ", "bold red"), first))
+        self._line(("Error: ", "bold red"), first)
         for line in rest + _lines(error.remedy):
             self._line(line)
 
-    def rejection(self, rejection: Rejection) -> None:
+    def rejection(self, rejection: "Rejection") -> None:
         """All that is wrong with a record, a line each."""
         for problem in rejection.problems:
             code = f"  [{rejection.reason}/{problem.code}]"
-            self._line(Text.assemble((safe(str(rejection.origin)), "bold"), ": ", safe(str(problem)), (code, "dim")))
+            self._line((safe(str(rejection.origin)), "bold"), ": ", safe(str(problem)), (code, "dim"))
 
-    def duplicate(self, duplicate: Duplicate) -> None:
+    def duplicate(self, duplicate: "Duplicate") -> None:
         """Both places of a copy."""
         word = "conflict" if duplicate.conflict else "duplicate"
         what = "differs in content from" if duplicate.conflict else "is a copy of"
         self._line(f"{word}: {safe(str(duplicate.event.origin))} {what} {safe(str(duplicate.first))}")
 
-    def fact(self, fact: Fact) -> None:
+    def fact(self, fact: "Fact") -> None:
         """What --verbose tells of a run while it lasts."""
+        from eventbridge_cli.flow import HandOver, Receipt, Rejection, Retried, Split, SyncState, TokenIssued
+
         match fact:
             case Retried(request_id, attempt):
                 wait = f"again in {duration(attempt.delay or 0)}"
@@ -95,45 +98,27 @@ class Screen:
             case _:
                 pass
 
-    def _line(self, text: str | Text, style: str = "") -> None:
-        self._console.print(text, style=style, soft_wrap=True)
+    def _line(self, *parts: Part) -> None:
+        if self._console is None:
+            sys.stderr.write("".join(part if isinstance(part, str) else part[0] for part in parts) + "\n")
+            return
+        from rich.text import Text
+
+        self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     # Progress
 
     @contextmanager
-    def watch(self, tally: Tally, meter: Meter) -> Iterator[None]:
+    def watch(self, tally: "Tally", meter: "Meter") -> Iterator[None]:
         """Show how far a run has come: a bar on a terminal, a line every 30 seconds elsewhere."""
-        bar = self._progress == When.ALWAYS or (self._progress == When.AUTO and self._console.is_terminal)
         if self._quiet or self._progress == When.NEVER:
             yield
-        elif bar:
-            with self._bar(tally, meter):
+        elif self._console is not None and self._console.is_terminal:
+            with _bar(self._console, tally, meter):
                 yield
         else:
             with _every(_LINE_SECONDS, lambda: self._line(_progress_line(tally, meter))):
                 yield
-
-    @contextmanager
-    def _bar(self, tally: "Tally", meter: "Meter") -> Iterator[None]:
-        from rich.live import Live
-        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
-
-        progress = Progress(
-            BarColumn(),
-            DownloadColumn(table_column=Column(no_wrap=True)),
-            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
-            console=self._console,
-            auto_refresh=False,
-            expand=True,
-        )
-        task = progress.add_task("", total=meter.total)
-
-        def picture() -> Group:
-            progress.update(task, completed=meter.read)
-            return Group(progress, Text(_counts_line(tally), no_wrap=True, overflow="ellipsis"))
-
-        with Live(get_renderable=picture, console=self._console, transient=True, refresh_per_second=_REFRESHES):
-            yield
 
     # Summaries
 
@@ -141,10 +126,11 @@ class Screen:
         """An account: a title, and a row for each count with its share of the first."""
         if self._quiet:
             return
-        self._line(Text(title, style="bold"))
-        self._console.print(_account(rows))
+        self._line((title, "bold"))
+        for parts in _account(rows):
+            self._line(*parts)
 
-    def troubles(self, tally: Tally) -> None:
+    def troubles(self, tally: "Tally") -> None:
         """What was wrong, most frequent first, with one place each."""
         found = sorted(tally.troubles.values(), key=lambda trouble: -trouble.count)
         self._troubles([(t.count, t.reason, t.code, t.path, t.example) for t in found])
@@ -152,11 +138,11 @@ class Screen:
     def _troubles(self, troubles: list[tuple[int, str, str, str, str]]) -> None:
         if not troubles or self._quiet:
             return
-        self._line(Text("\nWhat is wrong", style="bold"))
+        self._line(("\nWhat is wrong", "bold"))
         for count, reason, code, path, example in troubles[:_TOP]:
             what = f"{reason}: {code}" + (f" in {path}" if path else "")
-            self._line(Text.assemble((f"{count:>10,}", "red"), f"  {safe(what)}"))
-            self._line(Text(f"{'':12}first at {safe(example)}", style="dim"))
+            self._line((f"{count:>10,}", "red"), f"  {safe(what)}")
+            self._line((f"{'':12}first at {safe(example)}", "dim"))
         if len(troubles) > _TOP:
             self._line(f"  and {len(troubles) - _TOP} reasons more")
 
@@ -166,7 +152,7 @@ class Screen:
             names = ", ".join(f"{name} ({count:,})" for name, count in list(dropped.items())[:_TOP])
             self.warn(f"fields that the schema does not have were left out: {names}.")
 
-    def summary(self, summary: Summary, *, kept: bool = True) -> None:
+    def summary(self, summary: "Summary", *, kept: bool = True) -> None:
         """The account of an ingest run; `kept` tells whether its state outlives it."""
         if self._quiet:
             if summary.stopped:
@@ -196,19 +182,19 @@ class Screen:
         """What was handed to the data lake, and what waits; what is failed waits as well, for somebody."""
         if self._quiet or not syncs:
             return
-        self._line(Text("\nData lake", style="bold"))
+        self._line(("\nData lake", "bold"))
         for each in syncs:
             parts = [f"{each['synced']:,} handed over"]
             parts += [f"{each[name]:,} {name}" for name in ("pending", "failed") if each[name]]
             style = "yellow" if each["pending"] or each["failed"] else "green"
-            self._line(Text.assemble(f"  {safe(each['target'])}  ", (", ".join(parts), style)))
+            self._line(f"  {safe(each['target'])}  ", (", ".join(parts), style))
             if each["message"]:
                 self._line(f"    {safe(each['message'])}")
 
-    def _delivery(self, summary: Summary) -> None:
+    def _delivery(self, summary: "Summary") -> None:
         latency = summary.latency
         retries = f", {summary.retries:,} retries" if summary.retries else ""
-        self._line(Text("\nDelivery", style="bold"))
+        self._line(("\nDelivery", "bold"))
         self._line(
             f"  {summary.requests:,} requests{retries}, {size(summary.bytes_sent)} in "
             f"{duration(summary.busy_seconds)}: {summary.events_per_second:,.0f} events/s"
@@ -220,23 +206,23 @@ class Screen:
             if row["requests"]:
                 bound = f"up to {duration(row['up_to'])}" if row["up_to"] else "longer"
                 bar = "━" * max(1, round(_BAR * row["requests"] / most))
-                self._line(Text.assemble(f"  {bound:>13} ", (bar, "blue"), f" {row['requests']:,}"))
+                self._line(f"  {bound:>13} ", (bar, "blue"), f" {row['requests']:,}")
 
-    def _next(self, summary: Summary, *, kept: bool) -> None:
+    def _next(self, summary: "Summary", *, kept: bool) -> None:
         """What to do next, where something is amiss."""
         for run, count in summary.delivered_earlier.items():
             self._line(f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same")
         advice = []
         bad = summary.counts["rejected"] + summary.counts["refused"]
         if summary.stopped:
-            self._line(Text.assemble("\n", ("Stopped: ", "bold red"), safe(summary.stopped["message"])))
+            self._line("\n", ("Stopped: ", "bold red"), safe(summary.stopped["message"]))
             advice += _lines(summary.stopped["remedy"])
         elif summary.withheld:
-            self._line(Text.assemble("\n", ("Nothing was sent: ", "bold yellow"), "--strict wants every record good."))
+            self._line("\n", ("Nothing was sent: ", "bold yellow"), "--strict wants every record good.")
             advice.append(f"mend the {bad:,} bad records in the input, or run without --strict")
         elif summary.counts["pending"]:
             cause = next(iter(summary.pending_causes))
-            self._line(Text.assemble("\n", ("Pending: ", "bold yellow"), safe(cause)))
+            self._line("\n", ("Pending: ", "bold yellow"), safe(cause))
             advice.append("run the same command again: it sends what is pending, and nothing twice")
         if bad and not summary.withheld:
             letters = summary.files.get("dead_letters")
@@ -248,24 +234,65 @@ class Screen:
             else:
                 self.warn(f"{waiting:,} receipts did not reach the data lake, and go with the sandbox's state.")
         for line in advice:
-            self._line(Text.assemble(("Next: ", "bold"), safe(line)))
+            self._line(("Next: ", "bold"), safe(line))
 
 
-def _account(rows: dict[str, int]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, min_width=11)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True)
+def _console(progress: When) -> "Console | None":
+    """What shows styles, or None where nobody could see them: then the text is all there is, and rich is not loaded."""
+    asked = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+    if progress != When.ALWAYS and not sys.stderr.isatty() and not any(name in os.environ for name in asked):
+        return None
+    from rich.console import Console
+
+    return Console(
+        stderr=True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=True if progress == When.ALWAYS else None,
+    )
+
+
+def _account(rows: dict[str, int]) -> Iterator[tuple[Part, ...]]:
     total = next(iter(rows.values()))
+    cells: list[tuple[str, str, str, str, str]] = []
     for index, (name, count) in enumerate(rows.items()):
         style = _STYLES.get(name, "") if count else "dim"
         share, bar = "", ""
         if index and count:
             share = f"{100 * count / total:.1f} %"
             bar = "━" * max(1, round(_BAR * count / total))
-        table.add_row(Text(f"  {name}", style=style), Text(f"{count:,}", style=style), share, Text(bar, style=style))
-    return table
+        cells.append((style, f"  {name}", f"{count:,}", share, bar))
+    _, names, counts, shares, bars = (max(map(len, column)) for column in zip(*cells, strict=True))
+    for style, name, figure, share, bar in cells:
+        padded = f"{name:{max(names, _NAMES)}}", f"{figure:>{counts}}", f"{bar:{bars}}"
+        yield (padded[0], style), "  ", (padded[1], style), f"  {share:>{shares}}  ", (padded[2], style)
+
+
+@contextmanager
+def _bar(console: "Console", tally: "Tally", meter: "Meter") -> Iterator[None]:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    progress = Progress(
+        BarColumn(),
+        DownloadColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+        console=console,
+        auto_refresh=False,
+        expand=True,
+    )
+    task = progress.add_task("", total=meter.total)
+
+    def picture() -> Group:
+        progress.update(task, completed=meter.read)
+        return Group(progress, Text(_counts_line(tally), no_wrap=True, overflow="ellipsis"))
+
+    with Live(get_renderable=picture, console=console, transient=True, refresh_per_second=_REFRESHES):
+        yield
 
 
 @contextmanager
@@ -286,7 +313,7 @@ def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def _counts_line(tally: Tally) -> str:
+def _counts_line(tally: "Tally") -> str:
     counts: Counts = tally.counts
     seconds = max(tally.clock() - tally.started, 0.001)
     parts = [f"{counts.read:,} read"]
@@ -298,7 +325,7 @@ def _counts_line(tally: Tally) -> str:
     return ", ".join(parts)
 
 
-def _progress_line(tally: Tally, meter: Meter) -> str:
+def _progress_line(tally: "Tally", meter: "Meter") -> str:
     share = f" ({100 * meter.read / meter.total:.0f} % of the input)" if meter.total else ""
     return f"{duration(tally.clock() - tally.started)}: {_counts_line(tally)}{share}"
 
