@@ -96,6 +96,8 @@ def ebingest(
 
 def main() -> None:
     """Run the command line. Every way to the exit leads through here."""
+    # httpx loads a command line of its own, and click, rich and pygments with it, unless it finds one of them missing.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as the import system allows
     try:
         app()
     except EbingestError as error:
