@@ -7,7 +7,7 @@ every single record is a named tuple, which Python makes in a third of the time;
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, partial
 from hashlib import blake2b, sha256
@@ -50,17 +50,13 @@ class Origin(NamedTuple):
     column: int = 1
     index: int | None = None  # type: ignore[assignment]  # tuple.index is not missed
 
+    def moved(self, lines: int) -> "Origin":
+        """The same, so many lines further down."""
+        return self._replace(line=self.line + lines)
+
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}"
         return place if self.index is None else f"{place}[{self.index}]"
-
-
-class Part(NamedTuple):
-    """Neighbouring lines of an NDJSON file that nobody has looked at yet. `line` is the number of the first."""
-
-    source: str
-    line: int
-    data: bytes
 
 
 class RawRecord(NamedTuple):
@@ -71,19 +67,58 @@ class RawRecord(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Neighbouring lines of NDJSON as they stand in a file, one record on each, from its `{` to its `}`.
+    """Neighbouring lines of NDJSON, each a record from its `{` to its `}`; `first` is the number of the first one."""
 
-    `first` is the number of the first line. `data` ends without a line break.
+    source: str
+    first: int
+    records: list[bytes]
+
+    def moved(self, lines: int) -> "Lines":
+        """The same, so many lines further down."""
+        return self._replace(first=self.first + lines)
+
+    def origins(self) -> Iterator[Origin]:
+        """Where each record stands."""
+        return map(_NEW_ORIGIN, zip(repeat(self.source), count(self.first), repeat(1), repeat(None), strict=False))
+
+
+class Items(NamedTuple):
+    """Neighbouring items of an array; `first` is the index of the first one.
+
+    `text` is what they were cut from, from the first one's `{` on, which stands at `line` and `column`.
     """
 
     source: str
     first: int
-    data: bytes
+    records: list[bytes]
+    text: bytes
+    line: int
+    column: int
 
-    def records(self) -> Iterator[RawRecord]:
-        """The lines one by one."""
-        for number, line in enumerate(self.data.split(b"\n"), self.first):
-            yield RawRecord(Origin(self.source, number), line)
+    def moved(self, lines: int) -> "Items":
+        """The same, so many lines further down."""
+        return self._replace(line=self.line + lines)
+
+    @property
+    def end(self) -> int:
+        """Where in `text` the last of them ends."""
+        end = 0
+        for record in self.records:
+            end = self.text.index(record, end) + len(record)
+        return end
+
+    def origins(self) -> Iterator[Origin]:
+        """Where each record stands."""
+        line, column, counted, end = self.line, self.column, 0, 0
+        for index, record in enumerate(self.records, self.first):
+            start = self.text.index(record, end)
+            end = start + len(record)
+            if newlines := self.text.count(b"\n", counted, start):
+                line, column = line + newlines, 1
+                counted = self.text.rfind(b"\n", counted, start) + 1
+            column += len(self.text[counted:start].decode())
+            counted = start
+            yield Origin(self.source, line, column, index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +126,7 @@ class Problem:
     """One thing that is wrong with a record, and what to do about it.
 
     `path` names the field (empty: the record as a whole). `found` is shown to people only; it never goes to
-    the audit file.
+    the audit file. `line` and `column` say where in the file it is, if it is no value of a field.
     """
 
     code: str
@@ -99,10 +134,14 @@ class Problem:
     found: str
     allowed: str
     remedy: str
+    line: int | None = None
+    column: int | None = None
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
         found = f"found {self.found}" if self.found else ""
+        if self.line is not None:
+            found += f" at line {self.line} column {self.column}"
         allowed = f"allowed: {self.allowed}" if self.allowed else ""
         facts = ", ".join(part for part in (found, allowed) if part)
         return f"{where}{facts}; {self.remedy}" if facts else f"{where}{self.remedy}"
@@ -121,9 +160,13 @@ class Rejection:
     problems: tuple[Problem, ...]
     data: bytes | None
 
-
-Portion = Part | Lines | Sequence[RawRecord | Rejection]
-"""Neighbouring records that are checked together."""
+    def moved(self, lines: int) -> "Rejection":
+        """The same, so many lines further down."""
+        problems = (
+            problem if problem.line is None else replace(problem, line=problem.line + lines)
+            for problem in self.problems
+        )
+        return replace(self, origin=self.origin.moved(lines), problems=tuple(problems))
 
 
 class Event(NamedTuple):
@@ -142,6 +185,10 @@ class Event(NamedTuple):
     dropped: tuple[str, ...] = ()
     key: bytes = b""
     content: int = 0
+
+    def moved(self, lines: int) -> "Event":
+        """The same, so many lines further down."""
+        return self._replace(origin=self.origin.moved(lines))
 
 
 class Duplicate(NamedTuple):
@@ -168,11 +215,11 @@ _NEW_EVENT: Callable[[tuple[object, ...]], Event] = partial(tuple.__new__, Event
 class Checked(NamedTuple):
     """Neighbouring records after the check.
 
-    Most stand in `lines`, valid as they are, with a value for each line in the columns that were asked for; `outcomes`
-    has those, by their index, of which there is more to say. Where `lines` is None, all are there.
+    Most stand in `plain`, valid as they are, with a value for each in the columns if they were asked for; `outcomes`
+    has those, by their index, of which there is more to say. Where `plain` is None, all are there.
     """
 
-    lines: Lines | None
+    plain: Lines | Items | None
     size: int
     outcomes: dict[int, Outcome]
     interaction_ids: Sequence[str] = ()
@@ -181,26 +228,42 @@ class Checked(NamedTuple):
     keys: Sequence[bytes] = ()
     contents: Sequence[int] = ()
 
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> "Checked":
+        """Records that are looked at one by one."""
+        return cls(None, len(outcomes), dict(enumerate(outcomes)))
+
     def all(self) -> list[Outcome]:
         """Every record's outcome, in order."""
-        if self.lines is None:
+        if self.plain is None:
             return list(self.outcomes.values())
-        source, first, data = self.lines
-        lines = data.split(b"\n")
-        origins = map(_NEW_ORIGIN, zip(repeat(source), count(first), repeat(1), repeat(None), strict=False))
+        records = self.plain.records
         columns = (self.interaction_ids, self.event_types, self.event_times)
-        rows = zip(origins, lines, lines, *columns, repeat(()), self.keys, self.contents, strict=False)
+        rows = zip(self.plain.origins(), records, records, *columns, repeat(()), self.keys, self.contents, strict=False)
         all_of_them: list[Outcome] = list(map(_NEW_EVENT, rows))
         for index, outcome in self.outcomes.items():
             all_of_them[index] = outcome
         return all_of_them
 
-    def event(self, index: int, line: bytes) -> Event:
-        """The event on a plain line."""
-        assert self.lines is not None  # noqa: S101 - or there are no plain lines
-        origin = Origin(self.lines.source, self.lines.first + index)
+    def event(self, index: int) -> Event:
+        """The event on a line."""
+        assert isinstance(self.plain, Lines)  # noqa: S101 - or there are no lines
+        origin = Origin(self.plain.source, self.plain.first + index)
+        record = self.plain.records[index]
         columns = self.interaction_ids[index], self.event_types[index], self.event_times[index]
-        return Event(origin, line, line, *columns, (), self.keys[index], self.contents[index])
+        return Event(origin, record, record, *columns, (), self.keys[index], self.contents[index])
+
+    def moved(self, lines: int) -> "Checked":
+        """The same, so many lines further down. No copies are known yet."""
+        outcomes: dict[int, Outcome] = {}
+        for index, outcome in self.outcomes.items():
+            assert not isinstance(outcome, Duplicate)  # noqa: S101
+            outcomes[index] = outcome.moved(lines)
+        return self._replace(plain=self.plain and self.plain.moved(lines), outcomes=outcomes)
+
+    def without_records(self) -> "Checked":
+        """The same, if only what there is to say of the records is wanted."""
+        return self._replace(plain=self.plain and self.plain._replace(records=[]))
 
     def in_order(self) -> list[tuple[int, Outcome]]:
         """The outcomes with their indices, in the order of the records."""
@@ -208,8 +271,7 @@ class Checked(NamedTuple):
 
     def bodies(self, size: int) -> bytes:
         """What is written of the valid ones among the first `size` records, with a line break behind each."""
-        lines = [] if self.lines is None else self.lines.data.split(b"\n")
-        bodies: list[bytes | None] = [*lines] or [None] * self.size
+        bodies: list[bytes | None] = [*self.plain.records] if self.plain else [None] * self.size
         for index, outcome in self.outcomes.items():
             bodies[index] = outcome.body if isinstance(outcome, Event) else None
         return b"".join([body + b"\n" for body in bodies[:size] if body is not None])
@@ -257,12 +319,12 @@ class Events(Sequence[Event]):
         self._types.append(event.event_type)
         self._times.append(event.event_time)
 
-    def extend(self, checked: Checked, split: list[bytes], part: slice) -> None:
-        """Add a part of the lines of `checked`, all of them plain; `split` are the lines."""
-        lines = checked.lines
-        assert lines is not None  # noqa: S101 - or there are no plain lines
+    def extend(self, checked: Checked, part: slice) -> None:
+        """Add a part of the lines of `checked`, of which there is no more to say."""
+        lines = checked.plain
+        assert isinstance(lines, Lines)  # noqa: S101 - or there are none
         self._runs.append((Origin(lines.source, lines.first + part.start), part.stop - part.start))
-        self.bodies += split[part]
+        self.bodies += lines.records[part]
         self.keys += checked.keys[part]
         self._ids += checked.interaction_ids[part]
         self._types += checked.event_types[part]

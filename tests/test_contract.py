@@ -22,14 +22,15 @@ MAY_IMPORT = {
     "flow": set(),
     "facts": {"flow"},
     "errors": set(),
-    "schema": set(),
+    "fields": set(),
+    "schema": {"fields"},
     "models": {"schema"},
     "cores": set(),
     "settings": {"errors"},
-    "intake": NOUNS | {"schema", "intake"},
+    "intake": NOUNS | {"fields", "schema", "intake"},
     "delivery": NOUNS | {"delivery"},
     "ledger": NOUNS | {"facts", "ledger"},
-    "lake": NOUNS | {"facts", "schema", "settings", "lake"},
+    "lake": NOUNS | {"facts", "fields", "schema", "settings", "lake"},
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
@@ -79,7 +80,8 @@ def loaded_by(*arguments: str) -> set[str]:
         f"sys.argv = ['ebingest', *{list(arguments)!r}]\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "names = {n for n in sys.modules if n.startswith('eventbridge_cli')} | {n.split('.')[0] for n in sys.modules}\n"
+        "loaded = [n for n, module in sys.modules.items() if module]\n"
+        "names = {n for n in loaded if n.startswith('eventbridge_cli')} | {n.split('.')[0] for n in loaded}\n"
         "sys.stderr.write('LOADED ' + ' '.join(names))\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, input='{"a": 1}\n')

@@ -140,13 +140,13 @@ def test_any_bytes_are_cut_the_same_however_they_arrive(data: bytes, size: int, 
     """No input crashes; the records do not depend on the size of the blocks; each is a piece of the input."""
     whole = io.BytesIO(data)
     pieces = io.BytesIO(data)
-    found = list(records(Cutter("x", whole.read, limit).records(), limit))
+    found = list(records(Cutter("x", whole.read, limit).records()))
     others = Cutter("x", lambda count: pieces.read(min(count, size)), limit).records()
-    assert list(records(others, limit)) == found
+    assert list(records(others)) == found
     for record in found:
         assert record.data is None or record.data in data
         assert 1 <= record.origin.line <= data.count(b"\n") + 1
-    assert len(list(validate(iter(found), limit=limit))) == len(found)
+    assert len(list(validate(iter(found)))) == len(found)
 
 
 @settings(deadline=None, max_examples=150)

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from support import event, line
 
+from eventbridge_cli.fields import parse_event_time, parse_rfc3339
+from eventbridge_cli.intake.plain import plain_events
 from eventbridge_cli.models import EventBatch, EventBridgeEvent
-from eventbridge_cli.schema import bulk_validator, parse_event_time, parse_rfc3339, plain_validator
+from eventbridge_cli.schema import bulk_validator
 
 STRICT, LENIENT = bulk_validator(strict=True), bulk_validator(strict=False)
 
@@ -183,34 +185,37 @@ def test_the_modes_are_nested(text: str) -> None:
         assert parse_event_time(text) == parse_rfc3339(text)
 
 
-PLAIN = plain_validator()
-
-
 TIMES = [*RFC_3339.values(), *FROMISOFORMAT.values(), *NEITHER.values(), *RFC_3339_FORBIDS.values()]
 NEARLY = r"[0-2][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{1,9})?(Z|\+0[0-9]:00)"
 
 
+def at_a_glance(text: str, *, strict: bool) -> bool:
+    return bool(plain_events([line(eventTime=text)], strict=strict))
+
+
+@pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("text", TIMES)
-def test_the_usual_is_taken_by_all(text: str) -> None:
-    """What the validator for the usual takes, the strict one takes too; it takes what people usually write."""
-    usual = True
-    try:
-        PLAIN.validate_python(event(eventTime=text))
-    except ValidationError:
-        usual = False
-    assert not usual or codes(text, strict=True) == []
-    assert usual or text not in {RFC_3339["utc"], RFC_3339["milliseconds"], RFC_3339["offset behind"]}
+def test_the_times_that_are_known_at_a_glance(text: str, strict: bool) -> None:  # noqa: FBT001
+    """What is taken at a glance would be taken with care; what people usually write is."""
+    known = at_a_glance(text, strict=strict)
+    assert not known or codes(text, strict=strict) == []
+    assert known or text not in {RFC_3339["utc"], RFC_3339["milliseconds"], RFC_3339["offset behind"]}
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.from_regex(NEARLY, fullmatch=True))
-def test_the_usual_is_a_part_of_the_strict(text: str) -> None:
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(st.from_regex(NEARLY, fullmatch=True), st.text("0123456789-:.TtZz+W, \n", max_size=30)), st.booleans())
+def test_no_other_times_are_known_at_a_glance(text: str, strict: bool) -> None:  # noqa: FBT001
     """No time is taken on the fast way that is refused on the slow one."""
-    try:
-        PLAIN.validate_python(event(eventTime=text))
-    except ValidationError:
-        return
-    assert codes(text, strict=True) == []
+    assert not at_a_glance(text, strict=strict) or codes(text, strict=strict) == []
+
+
+@pytest.mark.parametrize("odd", ["2026-03-02T09:15", "2026-03-02T09:15:03", "never"])
+def test_a_glance_ends_at_the_first_odd_time(odd: str) -> None:
+    """Under --strict, the events before the first time that is none are taken, and no others."""
+    good, bad = line(1), line(2, eventTime=odd)
+    assert [event.interactionId for event in plain_events([good, good, bad, good], strict=True)] == 2 * [
+        "interaction-1"
+    ]
 
 
 # The schema for bulk and the models

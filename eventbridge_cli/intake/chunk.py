@@ -33,17 +33,16 @@ def chunk(
     """
     chunker = _Chunker(max_events, max_bytes)
     for checked in batches:
-        split = checked.lines.data.split(b"\n") if checked.lines is not None else []
         start = 0
         for index, outcome in checked.in_order():
-            yield from chunker.lines(checked, split, start, index)
+            yield from chunker.lines(checked, start, index)
             start = index + 1
             if isinstance(outcome, Event):
                 yield from chunker.event(outcome)
             else:
                 yield outcome
-        if split:
-            yield from chunker.lines(checked, split, start, checked.size)
+        if checked.plain is not None:
+            yield from chunker.lines(checked, start, checked.size)
     yield from chunker.rest()
 
 
@@ -56,8 +55,9 @@ class _Chunker:
         self._events = Events()
         self._size = ENVELOPE_BYTES
 
-    def lines(self, checked: Checked, split: list[bytes], start: int, end: int) -> Iterator[Chunk | Rejection]:
+    def lines(self, checked: Checked, start: int, end: int) -> Iterator[Chunk | Rejection]:
         """Take plain lines in."""
+        split = checked.plain.records if checked.plain is not None else []
         while start < end:
             stop, most = start, min(end, start + self._max_events - len(self._events))
             size = self._size + (1 if self._events else 0)
@@ -65,11 +65,11 @@ class _Chunker:
                 size += len(split[stop]) + 1
                 stop += 1
             if stop > start:
-                self._events.extend(checked, split, slice(start, stop))
+                self._events.extend(checked, slice(start, stop))
                 self._size = size - 1
                 start = stop
             elif ENVELOPE_BYTES + len(split[start]) > self._max_bytes:
-                yield self._too_large(checked.event(start, split[start]))
+                yield self._too_large(checked.event(start))
                 start += 1
             else:
                 yield from self.rest()

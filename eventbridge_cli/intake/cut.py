@@ -8,8 +8,9 @@ record keeps its own bytes. One that has no end is cut off where the next one vi
 import re
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
+from typing import Protocol
 
-from eventbridge_cli.flow import Lines, Origin, Problem, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.flow import Checked, Items, Lines, Origin, Problem, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.sources import BLOCK
 from eventbridge_cli.intake.window import SPACE, Held, Window, match_end
 
@@ -25,9 +26,6 @@ _ENVELOPE = re.compile(rb'\{[ \t\r\n]*+"events"[ \t\r\n]*+:[ \t\r\n]*+\[')
 _ENVELOPE_SO_FAR = re.compile(
     rb'\{[ \t\r\n]*+(?:"(?:e(?:v(?:e(?:n(?:t(?:s(?:"[ \t\r\n]*+(?::[ \t\r\n]*+)?)?)?)?)?)?)?)?)?'
 )
-# Two values on a line, as in `}{`. Within a string it is a false alarm, which costs no more than a closer look.
-_GLUED = re.compile(rb"\}[ \t]*+[\[{]")
-_ENVELOPE_LINE = re.compile(rb'^\{[ \t\r]*+"events"', re.MULTILINE)
 # How far the fast way looks ahead, in bytes: little behind a line that had to be looked at, more with each success.
 _FIRST_STRIDE = 4096
 _STRIDE_GROWTH = 8
@@ -35,12 +33,15 @@ _REST_IS_CLEAN = re.compile(rb"[ \t\r]*+(?:[\n\[{]|$)")
 # All up to the next bracket or line break, whole strings included; and the rest of a string.
 _OUTSIDE = re.compile(rb'(?:[^"{}\[\]\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
 _INSIDE = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
+_NEXT_ITEM = re.compile(rb"\},[ \t\r\n]*+(?:\{|$)")
+_MOST_GUESSES = 20
 _SCALAR = re.compile(rb'[^,\[\]{" \t\r\n]*+')
 # What a line in the middle of a value may begin with, far left; `{` begins the next record there.
 _GOES_ON = re.compile(rb'["}\],:\[]|-?[0-9]|(?:true|false|null)\b')
 _GOES_ON_LOOKAHEAD = len(b"false ")
 _NESTED = 4  # levels below a record's own; the pattern's length doubles with each
 _BEFORE_A_VALUE = b"[,:"
+_AFTER_A_VALUE = b"\n[{"  # on the line on which it ends
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_SAMPLE = 64  # bytes in which text in UTF-16 has a zero byte: JSON's brackets and quotes have one each
@@ -53,6 +54,26 @@ def _whole_object() -> "re.Pattern[bytes]":
     for _ in range(_NESTED):
         inside = rb"%b|\{(?:%b)*+\}|\[(?:%b)*+\]" % (plain, inside, inside)
     return re.compile(rb"\{(?:%b)*+\}" % inside)
+
+
+class Glance(Protocol):
+    """Knows at a glance which records are plainly valid: they need no cutting."""
+
+    def lines(self, lines: Lines) -> Checked:
+        """The first of some lines, as far as they are plainly valid."""
+        ...
+
+    def items(self, source: str, first: int, text: bytes, line: int, column: int) -> Checked | None:
+        """The first items that `text` holds, as far as they are plainly valid; None if its end is none of an item.
+
+        Args:
+            source: what the source is called.
+            first: the index of the first item in its array.
+            text: items with commas between them.
+            line: the line on which it begins.
+            column: the column, in characters.
+        """
+        ...
 
 
 class _Brackets:
@@ -93,21 +114,30 @@ class Cutter(Window):
         name: what the source is called in origins.
         read_block: reads at most so many bytes; an empty answer is the end.
         limit: the size in bytes over which a record is not held but rejected.
-        line: the number of its first line, if the source is but a part of NDJSON.
+        glance: is asked about the records ahead before they are cut.
+        is_part: whether the source is but a part of NDJSON, which begins with a line.
     """
 
-    def __init__(self, name: str, read_block: Callable[[int], bytes], limit: int, *, line: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        read_block: Callable[[int], bytes],
+        limit: int,
+        *,
+        glance: Glance | None = None,
+        is_part: bool = False,
+    ) -> None:
         super().__init__(read_block)
         self._name = name
         self._limit = limit
+        self._glance = glance
         self.within_array = False
         self.is_open = False  # whether the source ended within a value
-        self._stride = _FIRST_STRIDE if line is None else BLOCK  # how far the fast way looks ahead, in bytes
-        self._lines_seen = line is not None  # a record stood on a line of its own: taken for NDJSON from then on
-        self._line = line or 1
+        self._stride = BLOCK if is_part else _FIRST_STRIDE  # how far ahead to look at a glance, in bytes
+        self._lines_seen = is_part  # a record stood on a line of its own: taken for NDJSON from then on
         self._closed = True  # whether the last value had its end
 
-    def records(self) -> Iterator[Lines | Record]:
+    def records(self) -> Iterator[Checked | Record]:
         """All records of the source. Lazy: reads no more than it needs for the next one."""
         if not self._lines_seen:
             if self._is_utf16():
@@ -116,8 +146,8 @@ class Cutter(Window):
             if self._buffer.startswith(_UTF8_BOM):
                 self._position = self._line_start = len(_UTF8_BOM)
         while self._skip_space():
-            if self._position >= self._careful_until:
-                yield from self._plain_lines()
+            if self._glance is not None and self._position >= self._careful_until and self._column() == 1:
+                yield from self._plain_lines(self._glance)
             else:
                 yield from self._next_value()
         if self._damage:
@@ -130,50 +160,51 @@ class Cutter(Window):
         """How many bytes of the source have been cut."""
         return self._base + self._position
 
+    @property
+    def lines(self) -> int:
+        """How many line breaks those have."""
+        return self._line - 1
+
     def _is_utf16(self) -> bool:
         while len(self._buffer) < _UTF16_SAMPLE and b"\n" not in self._buffer and self._fill():
             pass
         return self._buffer.startswith(_UTF16_BOMS) and b"\0" in self._buffer[:_UTF16_SAMPLE]
 
-    def _plain_lines(self) -> Iterator[Lines]:
-        """The fast way through NDJSON: as many whole lines as are records beyond doubt.
+    def _plain_lines(self, glance: Glance) -> Iterator[Checked]:
+        """The fast way through NDJSON: the lines ahead, as far as they are plainly valid.
 
-        Where it takes none, the lines up to `_careful_until` want a closer look, one by one.
+        What stands behind them, up to `_careful_until`, wants to be cut.
         """
         start = self._position
-        while self._column() == 1:
-            end = self._buffer.rfind(b"\n", start, start + self._stride)
-            if end < 0:
-                end = self._buffer.find(b"\n", start)
-            if end < 0 and len(self._buffer) - start <= self._limit and self._fill():
-                return
-            region = self._buffer[start : max(end, start)]
-            if b"\r" in region:
-                region = region.replace(b"\r\n", b"\n").removesuffix(b"\r")
-            if self._are_records(region):
-                self._stride *= _STRIDE_GROWTH
-                self._lines_seen = True
-                lines = Lines(self._name, self._line, region)
-                self._advance(end + 1)
-                yield lines
-                return
-            self._careful_until = max(end, start) + 1
-            if self._stride <= _FIRST_STRIDE:
-                return
+        end = self._buffer.rfind(b"\n", start, start + self._stride)
+        if end < 0:
+            end = self._buffer.find(b"\n", start)
+        if end < 0:
+            if len(self._buffer) - start > self._limit or not self._fill():
+                self._careful_until = start + 1
+            return
+        lines = self._buffer[start:end].split(b"\n")
+        if end - start > self._limit and max(map(len, lines)) > self._limit:
+            lines = lines[: next(index for index, line in enumerate(lines) if len(line) > self._limit)]
+        records = lines
+        if self._buffer.find(b"\r", start, end) >= 0:
+            records = [line.removesuffix(b"\r") for line in lines]
+            records = records[: next((index for index, line in enumerate(records) if b"\r" in line), None)]
+        checked = glance.lines(Lines(self._name, self._line, records))
+        if checked.size == len(lines):
+            self._stride *= _STRIDE_GROWTH
+            self._position = end + 1
+        else:
             self._stride = _FIRST_STRIDE
-        self._careful_until = start + 1
+            self._position += sum(map(len, lines[: checked.size])) + checked.size
+            self._careful_until = self._position + 1
+        if checked.size:
+            self._lines_seen = True
+            self._line += checked.size
+            self._line_start = self._base + self._position
+            yield checked
 
-    def _are_records(self, region: bytes) -> bool:
-        """Whether every line of it is a record, from the first byte to the last; `cut_line` looks at the odd ones."""
-        return (
-            region.startswith(b"{")
-            and region.endswith(b"}")
-            and region.count(b"}\n{") == region.count(b"\n")
-            and not (b'"events"' in region and _ENVELOPE_LINE.search(region))  # it may go on on the next lines
-            and (len(region) <= self._limit or max(map(len, region.split(b"\n"))) <= self._limit)
-        )
-
-    def _next_value(self) -> Iterator[Record]:
+    def _next_value(self) -> Iterator[Checked | Record]:
         first = self._buffer[self._position]
         if first == _ARRAY and self._is_array_of_events():
             self._position += 1
@@ -206,7 +237,7 @@ class Cutter(Window):
             if not _ENVELOPE_SO_FAR.fullmatch(self._buffer, self._position) or not self._fill():
                 return 0
 
-    def _items(self) -> Generator[Record, None, bool]:
+    def _items(self) -> Generator[Checked | Record, None, bool]:
         """The items of an array whose `[` has been taken. Returns whether the array was closed."""
         index = 0
         self.within_array = True
@@ -227,6 +258,13 @@ class Cutter(Window):
                 continue
             if not wants_value and not mended:
                 yield self._misplaced("no comma between two values")
+            if self._glance is not None and self._position >= self._careful_until:
+                checked = self._plain_items(self._glance, index)
+                if checked is not None:
+                    yield checked
+                    index += checked.size
+                    wants_value, after_comma, mended = False, False, False
+                    continue
             yield self._item(index)
             index += 1
             wants_value, after_comma, mended = False, False, not self._closed
@@ -234,6 +272,37 @@ class Cutter(Window):
         if not self._damage and (wants_value or not mended):
             yield self._misplaced("the end of the file inside an array")
         return False
+
+    def _plain_items(self, glance: Glance, index: int) -> Checked | None:
+        """The fast way through an array: the items ahead, as far as they are plainly valid; None if none is.
+
+        What stands behind them, up to `_careful_until`, wants to be cut.
+        """
+        if self._position + min(self._stride, BLOCK) > len(self._buffer):
+            self._fill()
+        origin = self._here(index)
+        for end in self._ends_of_items():
+            text = self._buffer[self._position : end]
+            checked = glance.items(self._name, index, text, origin.line, origin.column)
+            if checked is not None and checked.size and isinstance(checked.plain, Items):
+                if max(map(len, checked.plain.records)) > self._limit:
+                    break
+                self._stride *= _STRIDE_GROWTH
+                self._advance(self._position + checked.plain.end)
+                return checked
+        self._stride = _FIRST_STRIDE
+        self._careful_until = self._position + 1
+        return None
+
+    def _ends_of_items(self) -> Iterator[int]:
+        """Where the last item that is looked at may end; the items of an array within an item look the same."""
+        end = self._position + self._stride
+        for _ in range(_MOST_GUESSES):
+            end = self._buffer.rfind(b"},", self._position, end)
+            if end < 0:
+                return
+            if _NEXT_ITEM.match(self._buffer, end):
+                yield end + 1
 
     def _rest_of_envelope(self) -> Iterator[Record]:
         """Pass over what follows the array of `{"events": [...]`, up to the closing brace."""
@@ -383,7 +452,7 @@ class Cutter(Window):
             if match is None:
                 self._to_end_of_line()
                 return
-            if match.end() < len(self._buffer) or not self._fill():
+            if self._buffer[match.end() - 1] in _AFTER_A_VALUE or not self._fill():
                 return
 
     def _line_as_it_is(self) -> Record:
@@ -425,15 +494,6 @@ class Cutter(Window):
             "utf16", "", "a file in UTF-16", "UTF-8", "convert it, for example with iconv -f UTF-16 -t UTF-8"
         )
         return Rejection(self._here(), Stage.READ, Reason.INVALID_ENCODING, (problem,), None)
-
-
-def cut_line(record: RawRecord, limit: int) -> list[Record]:
-    """What stands on a line that begins with `{` and ends with `}`, and is no event: several values, it may be."""
-    if not _GLUED.search(record.data) and not _ENVELOPE.match(record.data):
-        return [record]
-    blocks = [b"", record.data]
-    cutter = Cutter(record.origin.source, lambda _: blocks.pop() if blocks else b"", limit, line=record.origin.line)
-    return [item for item in cutter.records() if not isinstance(item, Lines)]
 
 
 def unreadable(origin: Origin, error: Exception, data: bytes | None) -> Rejection:

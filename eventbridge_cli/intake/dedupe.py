@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
+from eventbridge_cli.fields import parse_event_time
 from eventbridge_cli.flow import Checked, Chunk, DeliveredKeys, Duplicate, Event, Lines, Origin, Outcome, Rejection
 from eventbridge_cli.intake.spelling import checksums
-from eventbridge_cli.schema import parse_event_time
 
 _MOST_STALE = 64  # entries of forgotten keys that are not worth tidying up
 _CONTENT_BITS = 32
@@ -51,10 +51,9 @@ class DeduplicationCache:
 
     def sift(self, checked: Checked) -> Checked:
         """Remember the events and turn copies into duplicates."""
-        if checked.lines is None or self._window is not None or self._size is not None:
-            outcomes = {index: self._outcome(item) for index, item in enumerate(checked.all())}
-            return Checked(None, len(outcomes), outcomes)
-        return self._sift_lines(checked, checked.lines)
+        if not isinstance(checked.plain, Lines) or self._window is not None or self._size is not None:
+            return Checked.of([self._outcome(item) for item in checked.all()])
+        return self._sift_lines(checked, checked.plain)
 
     def _sift_lines(self, checked: Checked, lines: Lines) -> Checked:
         outcomes = checked.outcomes
@@ -70,10 +69,8 @@ class DeduplicationCache:
             elif isinstance(outcome := outcomes[index], Event):
                 outcomes[index] = self._outcome(outcome)
             place += 1 << _CONTENT_BITS
-        if copies:
-            split = lines.data.split(b"\n")
-            for index, first in copies.items():
-                outcomes[index] = self._duplicate(checked.event(index, split[index]), first)
+        for index, first in copies.items():
+            outcomes[index] = self._duplicate(checked.event(index), first)
         return checked
 
     def _base(self, lines: Lines) -> int:
@@ -81,7 +78,7 @@ class DeduplicationCache:
         if not self._sources or self._sources[-1][1] != lines.source:
             self._sources.append((self._lines, lines.source))
         base = self._sources[-1][0]
-        self._lines = max(self._lines, base + lines.first + lines.data.count(b"\n") + 1)
+        self._lines = max(self._lines, base + lines.first + len(lines.records))
         return base
 
     def _duplicate(self, event: Event, first: int | _First) -> Duplicate:

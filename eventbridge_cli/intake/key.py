@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
-from pydantic_core import from_json
-
 from eventbridge_cli.errors import UsageError
-from eventbridge_cli.schema import FIELDS, ROUTING_FIELDS
+from eventbridge_cli.fields import FIELDS, ROUTING_FIELDS
+from eventbridge_cli.flow import Origin, Problem, Reason, Rejection, Stage
 
 DEFAULT_KEY = ("interactionId", "eventType", "eventTime")
 _FREE_FORM = "attributes"
@@ -47,11 +46,20 @@ class Key:
         Raises:
             KeyError: the event lacks the path that the error names.
         """
+        from pydantic_core import from_json  # noqa: PLC0415 - takes its time to import, and only other keys want it
+
         value = from_json(body, cache_strings="none")
         parts = [value[path] if self.is_default else _text_at(value, path.split(".")) for path in self.paths]
         digest = self._blank.copy()
         digest.update("".join([f"{len(part)}:{part}" for part in parts]).encode())
         return digest.digest()
+
+
+def missing_key(origin: Origin, data: bytes, missing: KeyError) -> Rejection:
+    """The rejection of an event that lacks a part of its key."""
+    path, remedy = str(missing.args[0]), "add the field, or choose another --key"
+    problem = Problem("missing_key", path, "nothing", "a value: it is part of --key", remedy)
+    return Rejection(origin, Stage.DEDUPE, Reason.MISSING_KEY, (problem,), data)
 
 
 def _check_path(path: str) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from eventbridge_cli.flow import Origin, Problem, RawRecord, Reason, Rejection, Stage
-from eventbridge_cli.intake.read import one_by_one, read
+from eventbridge_cli.intake.cut import Glance
+from eventbridge_cli.intake.read import read_records
 from eventbridge_cli.intake.sources import Meter, Source
 
 _ENVELOPE = 20_000  # bytes that a letter holds beside its record
@@ -27,11 +28,16 @@ class Letters:
         self.runs = Counter[str]()
 
     def __call__(
-        self, sources: Sequence[Source], *, meter: Meter, max_record_bytes: int
+        self,
+        sources: Sequence[Source],
+        *,
+        meter: Meter,
+        max_record_bytes: int,
+        glance: Glance,  # noqa: ARG002 - a letter is no event
     ) -> Iterator[RawRecord | Rejection]:
         """Read the records of all letters, lazily. `runs` counts the letters by the run that wrote them."""
         limit = _GROWTH * max_record_bytes + _ENVELOPE
-        for item in one_by_one(read(sources, meter=meter, max_record_bytes=limit)):
+        for item in read_records(sources, meter=meter, max_record_bytes=limit):
             if isinstance(item, Rejection):
                 yield item
                 continue

@@ -1,64 +1,96 @@
-"""Cut NDJSON into parts that several processes can look at side by side."""
+"""Divide files of NDJSON into parts that several processes can read side by side."""
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
-from pydantic_core import from_json
+from msgspec import MsgspecError, Raw
+from msgspec.json import decode
 
-from eventbridge_cli.flow import Lines, Part, RawRecord, Rejection
-from eventbridge_cli.intake.cut import Cutter
-from eventbridge_cli.intake.sources import BLOCK, DAMAGED
+from eventbridge_cli.errors import StorageError
+from eventbridge_cli.intake.sources import BLOCK, Source
+
+PART = 1_000_000
+"""Bytes of a part: so many that handing over is rare, so few that all processes come to their ends together."""
 
 
-def parts(name: str, read_block: Callable[[int], bytes], limit: int) -> Iterator[Part | Lines | RawRecord | Rejection]:
-    """The parts of a source, or its records where it is no NDJSON or has a line that is not to be held in memory.
+class Part(NamedTuple):
+    """The lines of a file that begin at byte `start` or behind it, and before `stop`."""
 
-    Args:
-        name: what the source is called in origins.
-        read_block: reads at most so many bytes; an empty answer is the end.
-        limit: the size in bytes over which a record is not held but rejected.
+    source: Source
+    start: int
+    stop: int
+
+
+def divide(sources: Sequence[Source]) -> list[tuple[Source, int]]:
+    """Sources with the length in bytes of those that can be divided; 0 for one that has to be read as a whole."""
+    return [(source, _length(source)) for source in sources]
+
+
+def parts(divided: Sequence[tuple[Source, int]]) -> Iterator[Part | Source]:
+    """The parts of sources in order, or a source as a whole."""
+    for source, length in divided:
+        if not length:
+            yield source
+        for start in range(0, length, PART):
+            yield Part(source, start, min(start + PART, length))
+
+
+def _length(source: Source) -> int:
+    """How long a file is; 0 if it is no NDJSON, told by its first line: one whole object, and no envelope."""
+    if source.path is None:
+        return 0
+    try:
+        status = source.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return 0
+        with source.path.open("rb") as file:
+            line = file.readline(BLOCK)
+        decode(line, type=dict[str, Raw])
+    except (OSError, MsgspecError, UnicodeDecodeError, RecursionError):
+        return 0
+    return status.st_size if line.startswith(b"{") and b'"events"' not in line and line.endswith(b"\n") else 0
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[int]:
+    """The file of a source, open.
+
+    Raises:
+        StorageError: it was there when the run began, and is not any more.
     """
-    rest, line = b"", 1
-    pending: list[bytes | Exception] = []  # what a cutter is to read before it goes on by itself
+    assert source.path is not None  # noqa: S101 - a stream has no parts
+    try:
+        file = os.open(source.path, os.O_RDONLY)
+    except OSError as error:
+        raise StorageError(f"{source.name} can't be read any more: {error.strerror}.", "Run again.") from error
+    try:
+        yield file
+    finally:
+        os.close(file)
 
-    def read_on(size: int) -> bytes:
-        if not pending:
-            return read_block(size)
-        block = pending.pop(0)
-        if isinstance(block, Exception):
-            raise block
+
+def line_at(file: int, offset: int) -> int:
+    """Where the first line begins that begins at `offset` of an open file or behind it."""
+    position = max(offset - 1, 0)
+    while offset and (block := os.pread(file, BLOCK, position)):
+        end = block.find(b"\n")
+        if end >= 0:
+            return position + end + 1
+        position += len(block)
+    return position
+
+
+def reader(file: int, begin: int, end: Callable[[], int]) -> Callable[[int], bytes]:
+    """A function that reads an open file from `begin` up to where `end` says by then."""
+    position = begin
+
+    def read_block(size: int) -> bytes:
+        nonlocal position
+        block = os.pread(file, max(0, min(size, end() - position)), position)
+        position += len(block)
         return block
 
-    while len(rest) <= limit:
-        try:
-            block = read_block(BLOCK)
-        except DAMAGED as error:
-            pending.append(error)
-            break
-        if not block:
-            if line > 1 and rest:
-                yield Part(name, line, rest)
-                return
-            pending.append(b"")
-            break
-        end = block.rfind(b"\n") + 1
-        if not end:
-            rest += block
-            continue
-        data, rest_of_it = rest + block[:end], block[end:]
-        if line == 1 and not _is_record(data[: data.index(b"\n")]):
-            rest += block
-            break
-        yield Part(name, line, data)
-        line += data.count(b"\n")
-        rest = rest_of_it
-    pending.insert(0, rest)
-    if rest or pending[1:] != [b""]:
-        yield from Cutter(name, read_on, limit, line=line if line > 1 else None).records()
-
-
-def _is_record(line: bytes) -> bool:
-    """Whether a first line is one whole object, by which a file is known as NDJSON; no envelope, for certain."""
-    try:
-        return line.startswith(b"{") and b'"events"' not in line and isinstance(from_json(line), dict)
-    except ValueError:
-        return False
+    return read_block

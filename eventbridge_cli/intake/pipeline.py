@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from eventbridge_cli.flow import Checked, Chunk, Duplicate, Event, Lines, Part, Portion, RawRecord, Rejection
+from eventbridge_cli.flow import Checked, Chunk, Duplicate, Event, RawRecord, Rejection
 from eventbridge_cli.intake.chunk import MAX_BYTES, MAX_EVENTS, chunk
-from eventbridge_cli.intake.cut import MAX_RECORD_BYTES
+from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Glance
 from eventbridge_cli.intake.dedupe import DeduplicationCache
 from eventbridge_cli.intake.key import Key
-from eventbridge_cli.intake.read import read, read_parts
+from eventbridge_cli.intake.read import read
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
 
-_MOST_RECORDS = 200  # that are checked together where they are no lines of NDJSON
+_MOST_RECORDS = 200  # that were cut one by one, and are given at once
 _LEAST_TO_SHARE = 4_000_000  # bytes of input for which further processes pay
 
 
@@ -21,8 +21,8 @@ class Reader(Protocol):
     """How records come out of sources: `read`, or for dead letters `Letters`."""
 
     def __call__(
-        self, sources: Sequence[Source], *, meter: Meter, max_record_bytes: int
-    ) -> Iterator[Part | Lines | RawRecord | Rejection]:
+        self, sources: Sequence[Source], *, meter: Meter, max_record_bytes: int, glance: Glance
+    ) -> Iterator[Checked | RawRecord | Rejection]:
         """Read all records, lazily."""
         ...
 
@@ -48,14 +48,22 @@ class Intake:
         """How many processes the work is shared by: `jobs`, unless there is too little of it."""
         return self.jobs if self.meter.total is None or self.meter.total >= _LEAST_TO_SHARE else 1
 
-    def checked(self, *, keyed: bool = False) -> Iterator[Checked]:
-        """Valid events and rejections, in the order in which they were read; with their keys, if `keyed`."""
-        validator = Validator(strict=self.strict, key=self.key if keyed else None, limit=self.max_record_bytes)
-        if self.shared == 1:
-            return (validator.check(batch) for batch in self._batches(self.reader) if not isinstance(batch, Part))
-        from eventbridge_cli.intake.share import share  # noqa: PLC0415 - processes are slow to import
+    def checked(self, *, keyed: bool = False, with_records: bool = True) -> Iterator[Checked]:
+        """Valid events and rejections, in the order in which they were read.
 
-        return share(validator, self._batches(self.reader if self.reader is not read else read_parts), self.shared)
+        Args:
+            keyed: whether events get their keys.
+            with_records: whether plain events are wanted themselves, and not only their number.
+        """
+        validator = Validator(strict=self.strict, key=self.key if keyed else None)
+        if self.shared > 1 and self.reader is read:
+            from eventbridge_cli.intake.share import Shared, share  # noqa: PLC0415 - processes are slow to import
+
+            shared = Shared(glance=validator, limit=self.max_record_bytes, with_records=with_records)
+            return share(self.sources, shared, self.shared, self.meter)
+        items = self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes, glance=validator)
+        # From a stream nothing is held back.
+        return validator.check(items, most=1 if self.meter.total is None else _MOST_RECORDS)
 
     def events(self) -> Iterator[Event | Rejection]:
         """The records of `checked` one by one, each event with its key."""
@@ -71,20 +79,3 @@ class Intake:
     def chunks(self) -> Iterator[Chunk | Rejection | Duplicate]:
         """What is to be sent, in chunks."""
         return chunk(self.unique(), max_events=self.chunk_events, max_bytes=self.chunk_bytes)
-
-    def _batches(self, reader: Reader) -> Iterator[Portion]:
-        """What is read, in portions that are worth handing on; from a stream nothing is held back."""
-        most = 1 if self.meter.total is None else _MOST_RECORDS
-        records: list[RawRecord | Rejection] = []
-        for item in reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes):
-            if isinstance(item, RawRecord | Rejection):
-                records.append(item)
-                if len(records) < most:
-                    continue
-            if records:
-                yield records
-                records = []
-            if isinstance(item, Lines | Part):
-                yield item
-        if records:
-            yield records

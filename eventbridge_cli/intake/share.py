@@ -1,133 +1,159 @@
-"""Share the check of records among processes; the results come in the order in which the records were read."""
+"""Share the check of records among processes; the results come in the order in which the records stand."""
 
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import cycle
+from dataclasses import dataclass
+from itertools import cycle, islice
 from multiprocessing import connection, get_context, parent_process
-from queue import Queue
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Checked, Lines, Part, Portion
+from eventbridge_cli.flow import Checked, RawRecord, Rejection
 from eventbridge_cli.intake.cut import Cutter
+from eventbridge_cli.intake.parts import Part, divide, line_at, opened, parts, reader
+from eventbridge_cli.intake.read import read
+from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
 
-_AHEAD = 2  # batches that are read ahead for each process
-_AS_SENT = Lines("", 0, b"")  # stands for the lines of a part, which need not travel back
+_MOST_RECORDS = 200  # that were cut one by one, and are given at once
 
 
-def share(validator: Validator, batches: Iterator[Portion], jobs: int) -> Iterator[Checked]:
-    """Check batches in `jobs` processes. They are made by fork, so that nothing has to be handed to them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What processes share.
+
+    Args:
+        glance: checks records, at a glance or with care.
+        limit: bytes over which a record is not held but rejected.
+        with_records: whether the records themselves are wanted, and not only what there is to say of them.
+    """
+
+    glance: Validator
+    limit: int
+    with_records: bool
+
+    def check(self, items: Iterable[Checked | RawRecord | Rejection]) -> Iterator[Checked]:
+        """Check what is not checked yet."""
+        return self.glance.check(items, most=_MOST_RECORDS)
+
+
+class _Result(NamedTuple):
+    """What was found in a part: its lines begin at byte `begin` and end at `end`.
+
+    `lines` is how many they are. Where the part is open, it ends within a value: then its records can't be right.
+    """
+
+    begin: int
+    end: int
+    lines: int
+    checked: list[Checked]
+    is_open: bool
+
+
+def share(sources: Sequence[Source], shared: Shared, jobs: int, meter: Meter) -> Iterator[Checked]:
+    """Check all records of `sources` in `jobs` processes, which read the parts of files by themselves.
+
+    What can't be divided is read here. The processes are made by fork, so that nothing has to be handed to them.
 
     Raises:
         StorageError: a process was killed, most likely for want of memory.
     """
+    divided = divide(sources)
     with ExitStack() as processes:
-        pairs = [processes.enter_context(forked(_work, validator)) for _ in range(jobs)]
-        workers = [connection.Connection(pair.detach()) for pair in pairs]
-        for worker in workers:
-            processes.callback(worker.close)
-        results = _Results(workers, batches)
-        processes.callback(results.close)
-        for batch, found, is_open in results:
-            if isinstance(batch, Part) and is_open:
-                yield from _again(validator, batch, results)
+        workers = []
+        for number in range(jobs if any(length for _, length in divided) else 0):
+            mine = islice((each for each in parts(divided) if isinstance(each, Part)), number, None, jobs)
+            pair = processes.enter_context(forked(_work, mine, shared))
+            workers.append(connection.Connection(pair.detach()))
+            processes.callback(workers[-1].close)
+        ahead = _Ahead(parts(divided), workers, meter)
+        line = 0  # how many lines of the source come before the part
+        while (part := ahead.peek()) is not None:
+            if isinstance(part, Source):
+                ahead.skip()
+                yield from shared.check(read([part], meter=meter, max_record_bytes=shared.limit, glance=shared.glance))
                 continue
-            for checked in found:
-                if isinstance(batch, Part) and checked.lines == _AS_SENT:
-                    yield checked._replace(lines=Lines(batch.source, batch.line, batch.data[:-1]))
-                else:
-                    yield checked
+            line = line if part.start else 0
+            result = ahead.result()
+            if result.is_open:
+                line += yield from _again(part, result, line, shared, ahead)
+            else:
+                yield from (checked.moved(line) for checked in result.checked)
+                line += result.lines
 
 
-class _Results(Iterator[tuple[Portion, list[Checked], bool]]):
-    """Each batch with what its process made of it.
+class _Ahead:
+    """What is still to come: sources as a whole, and parts, of which each has its result from a process."""
 
-    The batches are read in a thread of its own, so that a result is given as soon as it is there, even if the next
-    batch is long in coming.
-    """
+    def __init__(self, order: Iterator[Part | Source], workers: Sequence[connection.Connection], meter: Meter) -> None:
+        self._order = order
+        self._workers = cycle(workers)
+        self._meter = meter
+        self._next = next(order, None)
 
-    def __init__(self, workers: Sequence[connection.Connection], batches: Iterator[Portion]) -> None:
-        self._sent: Queue[tuple[Portion, connection.Connection] | BaseException] = Queue()
-        self._room = threading.Semaphore(_AHEAD * len(workers))
-        self._closed = False
-        self._next: tuple[Portion, connection.Connection] | BaseException | None = None
-        threading.Thread(target=self._feed, args=(workers, batches), name="reading", daemon=True).start()
+    def peek(self) -> Part | Source | None:
+        """What comes next."""
+        return self._next
 
-    def close(self) -> None:
-        """Read no more."""
-        self._closed = True
-        self._room.release()
+    def skip(self) -> None:
+        """Go on to what follows."""
+        self._next = next(self._order, None)
 
-    def peek(self) -> Portion | None:
-        """The batch that comes next, if any does."""
-        if self._next is None:
-            self._next = self._sent.get()
-        return self._next[0] if isinstance(self._next, tuple) else None
-
-    def __next__(self) -> tuple[Portion, list[Checked], bool]:
-        self.peek()
-        assert self._next is not None  # noqa: S101 - it has been waited for
-        if isinstance(self._next, BaseException):
-            raise self._next
-        batch, worker = self._next
-        self._next = None
+    def result(self) -> _Result:
+        """Wait for the result of the part that comes next, and go on to what follows."""
         try:
-            found, is_open = worker.recv()
+            result: _Result = next(self._workers).recv()
         except (EOFError, OSError) as error:
             raise killed() from error
-        self._room.release()
-        return batch, found, is_open
-
-    def _feed(self, workers: Sequence[connection.Connection], batches: Iterator[Portion]) -> None:
-        try:
-            for worker, batch in zip(cycle(workers), batches, strict=False):
-                self._room.acquire()
-                if self._closed:
-                    return
-                self._sent.put((batch, worker))
-                worker.send(batch)
-            raise StopIteration
-        except BaseException as error:  # noqa: BLE001 - it is raised again, where the results are wanted
-            self._sent.put(error)
+        self._meter.read += result.end - result.begin
+        self.skip()
+        return result
 
 
-def _again(validator: Validator, part: Part, results: _Results) -> Iterator[Checked]:
-    """Check a part here whose last array goes on in the next ones, and those, until array and part end together."""
-    given = 0
+def _again(part: Part, result: _Result, line: int, shared: Shared, ahead: _Ahead) -> Generator[Checked, None, int]:
+    """Check a part here whose last value goes on in the next ones, and those, until value and part end together.
 
-    def read_on(_: int) -> bytes:
-        nonlocal given
-        following = results.peek() if given else part
-        if not isinstance(following, Part) or following.source != part.source or following.line < part.line:
-            return b""
-        if given:
-            next(results)
-        given += len(following.data)
-        return following.data
+    Returns how many lines that were.
+    """
+    end = result.end
 
-    cutter = Cutter(part.source, read_on, validator.limit, line=part.line)
-    for batch in cutter.records():
-        yield validator.check(batch if isinstance(batch, Lines) else [batch])
-        if cutter.offset == given and not cutter.within_array:
-            return
+    def read_on(size: int) -> bytes:
+        nonlocal end
+        block = read_block(size)
+        while not block and isinstance(following := ahead.peek(), Part) and following.start:
+            end = ahead.result().end
+            block = read_block(size)
+        return block
+
+    with opened(part.source) as file:
+        read_block = reader(file, result.begin, lambda: end)
+        cutter = Cutter(part.source.name, read_on, shared.limit, glance=shared.glance, is_part=True)
+        for item in cutter.records():
+            yield from (checked.moved(line) for checked in shared.check([item]))
+            if result.begin + cutter.offset == end and not cutter.within_array:
+                break
+        return cutter.lines
 
 
-def _work(pair: socket.socket, validator: Validator) -> None:
+def _work(pair: socket.socket, mine: Iterator[Part], shared: Shared) -> None:
     pipe = connection.Connection(pair.detach())
-    while True:
-        batch: Portion = pipe.recv()
-        if not isinstance(batch, Part):
-            pipe.send(([validator.check(batch)], False))
-            continue
-        found, is_open = validator.part(batch)
-        if len(found) == 1 and found[0].lines is not None and len(found[0].lines.data) + 1 == len(batch.data):
-            found = [found[0]._replace(lines=_AS_SENT)]
-        pipe.send((found, is_open))
+    for part in mine:
+        pipe.send(_result(part, shared))
+
+
+def _result(part: Part, shared: Shared) -> _Result:
+    with opened(part.source) as file:
+        begin, end = line_at(file, part.start), line_at(file, part.stop)
+        read_block = reader(file, begin, lambda: end)
+        cutter = Cutter(part.source.name, read_block, shared.limit, glance=shared.glance, is_part=True)
+        checked = list(shared.check(cutter.records()))
+        if not shared.with_records:
+            checked = [each.without_records() for each in checked]
+        return _Result(begin, end, cutter.lines, checked, cutter.is_open)
 
 
 @contextmanager

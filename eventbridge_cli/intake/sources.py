@@ -24,8 +24,8 @@ else:
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-BLOCK = 256 * 1024
-"""Bytes read at a time: large enough to make calls rare, small enough to keep memory flat."""
+BLOCK = 64 * 1024
+"""Bytes read at a time: enough to make calls rare, few enough for the allocator to take the same memory again."""
 
 STDIN = "-"
 ENDINGS = (".ndjson", ".jsonl", ".json")

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 from zlib import crc32
 
-from eventbridge_cli.schema import FIELDS, ROUTING_FIELDS
+from eventbridge_cli.fields import FIELDS, ROUTING_FIELDS
 
 _ORDER = {name: number for number, name in enumerate((*FIELDS, *ROUTING_FIELDS))}
 _DENSE, _SPACED = (",", ":"), (", ", ": ")

@@ -1,309 +1,98 @@
 """Records in, events out; a record that breaks JSON or the schema becomes a rejection that explains itself."""
 
-import json
-import re
 from array import array
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import takewhile
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-from pydantic_core import ErrorDetails, ValidationError, from_json
+from eventbridge_cli.flow import Checked, Event, Items, Lines, Outcome, RawRecord, Rejection
+from eventbridge_cli.intake.cut import Glance
+from eventbridge_cli.intake.key import Key, missing_key
+from eventbridge_cli.intake.plain import items_of, plain_events
 
-from eventbridge_cli.flow import (
-    Checked,
-    Event,
-    Lines,
-    Origin,
-    Outcome,
-    Part,
-    Problem,
-    RawRecord,
-    Reason,
-    Rejection,
-    Stage,
-)
-from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, cut_line
-from eventbridge_cli.intake.key import Key
-from eventbridge_cli.schema import bulk_validator, plain_validator
-
-_LINE_BREAK = re.compile(rb"[ \t\r\n]*[\r\n][ \t\r\n]*")
-_PARSER_ERROR = re.compile(r"(?P<what>.*) at line (?P<line>\d+) column (?P<column>\d+)", re.DOTALL)
-_UNICODE_ERROR = "invalid unicode code point"
-_NAN, _INFINITY = re.compile(rb"NaN"), re.compile(rb"Infinity")  # found twice as fast as with `in`
-_FOUND_LENGTH = 40
-_NOTHING = {"interactionId": "", "eventType": "", "eventTime": ""}
-
-_FIELDS = {
-    "eventType": ("a string that is not empty", "say what happened, as in conversation.answered"),
-    "eventTime": ("an RFC 3339 date-time, as in 2026-03-02T09:15:03.123Z", "write the time so"),
-    "interactionId": ("a string that is not empty", "give the id of the interaction"),
-    "routingMetadata": (
-        "an object with queueId, skill and actionType",
-        "give the queue, the skill and the action",
-    ),
-    "routingMetadata.queueId": ("a string", "give the queue's id in quotes"),
-    "routingMetadata.skill": ("a string", "give the skill's name in quotes"),
-    "routingMetadata.actionType": (
-        "ANSWER, TRANSFER, DISCONNECT, QUEUE or REQUEUE",
-        "use one of these, in capitals",
-    ),
-    "attributes": ("an object", "put the attributes in braces, or leave the field out"),
-    "schemaVersion": ("an integer from 1 to 3", "write the version as a bare number"),
-}
-_CODES = {
-    "missing": "missing_field",
-    "string_too_short": "empty_string",
-    "literal_error": "not_allowed",
-    "greater_than_equal": "out_of_range",
-    "less_than_equal": "out_of_range",
-    "extra_forbidden": "unknown_field",
-    "bad_time": "bad_time",
-    "no_offset": "no_offset",
-}
+if TYPE_CHECKING:
+    from eventbridge_cli.intake.careful import CarefulValidator
 
 
-class Validator:
+class Validator(Glance):
     """Checks records against RFC 8259 and the wire schema.
 
-    Lines are checked by a validator for the usual, which costs a third less. Whatever that one does not take is looked
-    at again, on its own, by the one for everything, so that both ways come to the same end.
+    Whoever cuts a source asks first what is plainly valid, many lines at a time (`lines`, `items`): that needs no
+    cutting. Whatever is not goes through the cutter and is looked at on its own (`record`); both ways come to the
+    same end.
 
     Args:
         strict: take RFC 3339 times alone, and reject fields that the schema does not have. Otherwise such
             fields are left out of the event's body and named in `Event.dropped`.
         key: if it is given, events get their digests.
-        limit: the size in bytes that no record is over.
     """
 
-    def __init__(self, *, strict: bool = False, key: Key | None = None, limit: int = MAX_RECORD_BYTES) -> None:
+    def __init__(self, *, strict: bool = False, key: Key | None = None) -> None:
         self._strict = strict
-        self.limit = limit
         self._key = key
-        self._validator = bulk_validator(strict=strict)
-        self._usual = plain_validator()
 
-    def check(self, batch: Lines | Sequence[RawRecord | Rejection]) -> Checked:
-        """Check neighbouring records that are cut already."""
-        if isinstance(batch, Lines):
-            return self._lines(batch)
-        outcomes = [item if isinstance(item, Rejection) else self.record(item) for item in batch]
-        return Checked(None, len(outcomes), dict(enumerate(outcomes)))
-
-    def part(self, part: Part) -> tuple[list[Checked], bool]:
-        """Cut a part and check its records; also whether it ends within a value: then the last can't be right."""
-        blocks = [b"", part.data]
-        cutter = Cutter(part.source, lambda _: blocks.pop() if blocks else b"", self.limit, line=part.line)
-        checked = [self.check(batch if isinstance(batch, Lines) else [batch]) for batch in cutter.records()]
-        return checked, cutter.is_open
+    def check(self, items: Iterable[Checked | RawRecord | Rejection], *, most: int) -> Iterator[Checked]:
+        """Check what is not checked yet; `most` neighbouring records are given at once."""
+        outcomes: list[Outcome] = []
+        for item in items:
+            if not isinstance(item, Checked):
+                outcomes.append(item if isinstance(item, Rejection) else self.record(item))
+                if len(outcomes) < most:
+                    continue
+            if outcomes:
+                yield Checked.of(outcomes)
+                outcomes = []
+            if isinstance(item, Checked):
+                yield item
+        if outcomes:
+            yield Checked.of(outcomes)
 
     def record(self, record: RawRecord) -> Event | Rejection:
         """Check a single record."""
-        data = record.data
-        try:
-            fields = self._validator.validate_json(data)
-        except ValidationError as error:
-            return self._explain(record, error)
-        if _not_finite(data) and (problem := _json_problem(record)):
-            return _rejection(record, *problem)
-        return self._event(record, data, fields)
+        return self._careful.check(record)
 
-    def _lines(self, lines: Lines) -> Checked:
-        if _not_finite(lines.data):
-            return self._one_by_one(lines)
-        check, keyed = self._usual.validate_json, self._key is not None
+    def lines(self, lines: Lines) -> Checked:
+        """The first of some lines, as far as they are plainly valid."""
+        return self._plain(lines)
+
+    def items(self, source: str, first: int, text: bytes, line: int, column: int) -> Checked | None:
+        """The first items that `text` holds, as far as they are plainly valid; None if its end is none of an item."""
+        records = items_of(text)
+        if records is None:
+            return None
+        on_one_line = list(takewhile(lambda record: b"\n" not in record and b"\r" not in record, records))
+        return self._plain(Items(source, first, on_one_line, text, line, column))
+
+    def _plain(self, plain: Lines | Items) -> Checked:
+        events = plain_events(plain.records, strict=self._strict)
+        if len(events) < len(plain.records):
+            plain = plain._replace(records=plain.records[: len(events)])
+        if self._key is None:
+            return Checked(plain, len(events), {})
+        columns = (
+            [event.interactionId for event in events],
+            [event.eventType for event in events],
+            [event.eventTime for event in events],
+        )
         outcomes: dict[int, Outcome] = {}
-        ids, types, times = [], [], []
-        split = lines.data.split(b"\n")
-        for index, line in enumerate(split):
+        keys = self._key.of_fields(*columns) if self._key.is_default else self._keys(self._key, plain, outcomes)
+        return Checked(plain, len(events), outcomes, *columns, keys, array("L", map(crc32, plain.records)))
+
+    @staticmethod
+    def _keys(key: Key, plain: Lines | Items, outcomes: dict[int, Outcome]) -> list[bytes]:
+        """The digests of records. One without the key goes to the outcomes."""
+        keys = [b""] * len(plain.records)
+        for index, (origin, record) in enumerate(zip(plain.origins(), plain.records, strict=False)):
             try:
-                fields = check(line)
-            except ValidationError:
-                record = RawRecord(Origin(lines.source, lines.first + index), line)
-                if cut_line(record, self.limit) != [record]:
-                    return self._one_by_one(lines)
-                outcome = outcomes[index] = self.record(record)
-                fields = _NOTHING
-                if isinstance(outcome, Event) and not outcome.dropped:
-                    # Its time is not written in the usual way: neither will the next ones be.
-                    check = self._validator.validate_json
-            if keyed:
-                ids.append(fields["interactionId"])
-                types.append(fields["eventType"])
-                times.append(fields["eventTime"])
-        if not keyed:
-            return Checked(lines, len(split), outcomes)
-        keys = self._keys(lines, split, outcomes, (ids, types, times))
-        contents = array("L", map(crc32, split))
-        return Checked(lines, len(split), outcomes, ids, types, times, keys, contents)
-
-    def _one_by_one(self, lines: Lines) -> Checked:
-        return self.check([each for record in lines.records() for each in cut_line(record, self.limit)])
-
-    def _keys(
-        self, lines: Lines, split: list[bytes], outcomes: dict[int, Outcome], columns: tuple[list[str], ...]
-    ) -> list[bytes]:
-        """The digests of plain lines. A line without the key goes to the outcomes."""
-        assert self._key is not None  # noqa: S101 - or nobody asks
-        if self._key.is_default:
-            return self._key.of_fields(*columns)
-        keys = [b""] * len(split)
-        for index, line in enumerate(split):
-            if index not in outcomes:
-                try:
-                    keys[index] = self._key.of_body(line)
-                except KeyError as missing:
-                    origin = Origin(lines.source, lines.first + index)
-                    outcomes[index] = _without_key(origin, line, missing)
+                keys[index] = key.of_body(record)
+            except KeyError as missing:
+                outcomes[index] = missing_key(origin, record, missing)
         return keys
 
-    def _event(
-        self, record: RawRecord, text: bytes, fields: dict[str, Any], dropped: tuple[str, ...] = ()
-    ) -> Event | Rejection:
-        body = one_line(text)
-        digest, content = b"", 0
-        if self._key is not None:
-            try:
-                digest = self._key.of_body(body)
-            except KeyError as missing:
-                return _without_key(record.origin, record.data, missing)
-            content = crc32(body if body is record.data else dense(body))
-        columns = fields["interactionId"], fields["eventType"], fields["eventTime"]
-        return Event(record.origin, record.data, body, *columns, dropped, digest, content)
+    @cached_property
+    def _careful(self) -> "CarefulValidator":
+        from eventbridge_cli.intake.careful import CarefulValidator  # noqa: PLC0415 - pydantic takes its time to import
 
-    def _explain(self, record: RawRecord, error: ValidationError) -> Event | Rejection:
-        """All that is wrong with a record; or the event, if it merely has fields too many and that is allowed."""
-        if problem := _json_problem(record):
-            return _rejection(record, *problem)
-        details = error.errors(include_url=False)
-        unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
-        if len(unknown) == len(details) and not self._strict:
-            paths = [tuple(str(part) for part in detail["loc"]) for detail in unknown]
-            text = without_members(record.data.decode(), set(paths)).encode()
-            fields = self._validator.validate_json(text)
-            return self._event(record, text, fields, tuple(".".join(path) for path in paths))
-        counted = details if self._strict else [detail for detail in details if detail not in unknown]
-        return _rejection(record, Reason.SCHEMA_VIOLATION, *(_schema_problem(detail) for detail in counted))
-
-
-def _not_finite(data: bytes) -> bool:
-    """Whether there may be a NaN or Infinity, which pydantic's parser takes for numbers and RFC 8259 does not."""
-    return bool(_NAN.search(data) or _INFINITY.search(data))
-
-
-_STRING_OR_SPACE = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[ \t\r\n]++', re.DOTALL)
-
-
-def dense(data: bytes) -> bytes:
-    """Valid JSON without white space outside of strings."""
-    return _STRING_OR_SPACE.sub(rb"\1", data)
-
-
-def one_line(data: bytes) -> bytes:
-    """Valid JSON without line breaks. They can't stand in a string, so that no value changes."""
-    return _LINE_BREAK.sub(b"", data) if b"\n" in data or b"\r" in data else data
-
-
-def _rejection(record: RawRecord, reason: Reason, *problems: Problem) -> Rejection:
-    return Rejection(record.origin, Stage.VALIDATE, reason, problems, record.data)
-
-
-def _without_key(origin: Origin, data: bytes, missing: KeyError) -> Rejection:
-    path, remedy = str(missing.args[0]), "add the field, or choose another --key"
-    problem = Problem("missing_key", path, "nothing", "a value: it is part of --key", remedy)
-    return Rejection(origin, Stage.DEDUPE, Reason.MISSING_KEY, (problem,), data)
-
-
-def _json_problem(record: RawRecord) -> tuple[Reason, Problem] | None:
-    """What is wrong with a record as JSON (RFC 8259, UTF-8), with its line and column; None if nothing is."""
-    try:
-        from_json(record.data, allow_inf_nan=False, cache_strings="none")
-    except ValueError as error:
-        match = _PARSER_ERROR.fullmatch(str(error))
-        what = match["what"] if match else str(error)
-        line, column = (int(match["line"]), int(match["column"])) if match else (1, 1)
-        place = _place(record, line, column)
-        if what == _UNICODE_ERROR:
-            problem = Problem("utf8", "", f"a byte that is no UTF-8 {place}", "", "save the file as UTF-8")
-            return Reason.INVALID_ENCODING, problem
-        remedy = "mend the line, or leave it out" if record.origin.index is None else "mend the item"
-        return Reason.INVALID_JSON, Problem("syntax", "", f"text that is not JSON ({what}) {place}", "", remedy)
-    return None
-
-
-def _place(record: RawRecord, line: int, column: int) -> str:
-    """A place in the record as a place in its file. The parser counts columns in bytes, people in characters."""
-    before = record.data.split(b"\n")[line - 1][: max(column - 1, 0)]
-    characters = len(before.decode(errors="replace")) + 1
-    if line == 1:
-        characters += record.origin.column - 1
-    return f"at line {record.origin.line + line - 1} column {characters}"
-
-
-def _schema_problem(detail: ErrorDetails) -> Problem:
-    path = ".".join(str(part) for part in detail["loc"])
-    code = _CODES.get(detail["type"], "wrong_type")
-    if not path:
-        return Problem("not_an_object", "", _kind(detail["input"]), "an object", "put the event's fields in braces")
-    if code == "unknown_field":
-        remedy = "leave it out, or run without --strict to have it left out"
-        return Problem(code, path, "a field that the schema does not have", "", remedy)
-    allowed, remedy = _FIELDS[path]
-    if code == "no_offset":
-        remedy = "add the offset, as in Z or +01:00"
-    found = "nothing" if code == "missing_field" else _found(path, detail["input"])
-    return Problem(code, path, found, allowed, remedy)
-
-
-def _found(path: str, value: object) -> str:
-    """A value as its author wrote it, shortened. Never a value of `attributes`: those are customer data."""
-    if path == "attributes" or not isinstance(value, str | int | float | None):
-        return _kind(value)
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _FOUND_LENGTH else text[: _FOUND_LENGTH - 1] + "…"
-
-
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return "a string"
-        case int() | float():
-            return "a number"
-        case list():
-            return "an array"
-        case _:
-            return "an object"
-
-
-_SKIP_SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
-
-
-def without_members(text: str, paths: set[tuple[str, ...]], path: tuple[str, ...] = ()) -> str:
-    """The JSON object `text` without the members at `paths`; all others keep their own text and digits."""
-    kept = []
-    position = _after_space(text, 1)
-    while text[position] != "}":
-        start = position
-        name, position = _DECODER.raw_decode(text, position)
-        value_start = position = _after_space(text, _after_space(text, position) + 1)
-        _, position = _DECODER.raw_decode(text, position)
-        here = (*path, name)
-        if here not in paths:
-            value = text[value_start:position]
-            if any(other[: len(here)] == here for other in paths):
-                value = without_members(value, paths, here)
-            kept.append(text[start:value_start] + value)
-        position = _after_space(text, position)
-        if text[position] == ",":
-            position = _after_space(text, position + 1)
-    return "{" + ",".join(kept) + "}"
-
-
-def _after_space(text: str, position: int) -> int:
-    match = _SKIP_SPACE.match(text, position)
-    assert match  # noqa: S101 - it matches nothing, too
-    return match.end()
+        return CarefulValidator(strict=self._strict, key=self._key)

@@ -11,8 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from eventbridge_cli.errors import TargetError
 from eventbridge_cli.facts import Batch, OutboxEntry
+from eventbridge_cli.fields import parse_event_time
 from eventbridge_cli.lake.target import Content, Format
-from eventbridge_cli.schema import bulk_validator, parse_event_time
+from eventbridge_cli.schema import bulk_validator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VALIDATOR = bulk_validator(strict=False)

@@ -22,7 +22,7 @@ def cut(data: bytes, limit: int = LIMIT, size: int | None = None) -> list[Record
     """The records of `data`; with a `size`, the source never gives more bytes than that at once."""
     stream = io.BytesIO(data)
     read: Callable[[int], bytes] = stream.read if size is None else lambda count: stream.read(min(count, size))
-    return list(records(Cutter("x", read, limit).records(), limit))
+    return list(records(Cutter("x", read, limit).records()))
 
 
 def texts(data: bytes) -> list[bytes]:
@@ -333,7 +333,7 @@ def test_utf16_is_one_rejection() -> None:
 def test_reading_is_lazy() -> None:
     """The first record comes before the second block is asked for."""
     blocks = iter([A + b"\n" + B + b"\n"])
-    found = records(Cutter("x", lambda count: next(blocks), LIMIT).records(), LIMIT)
+    found = records(Cutter("x", lambda count: next(blocks), LIMIT).records())
     assert [next(found).data, next(found).data] == [A, B]
 
 
@@ -346,7 +346,7 @@ def test_damage_in_the_middle_of_a_record() -> None:
             return block
         raise EOFError("cut off")
 
-    first, second = records(Cutter("x", read, LIMIT).records(), LIMIT)
+    first, second = records(Cutter("x", read, LIMIT).records())
     assert first.data == A
     assert isinstance(second, Rejection)
     assert (second.reason, second.data) == (Reason.UNREADABLE, B[:20])

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from stages import alone, dedupe, validate
+from stages import dedupe, validate
 from support import event, line
 
 from eventbridge_cli.errors import UsageError
-from eventbridge_cli.flow import Chunk, Duplicate, Event, Origin, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.fields import parse_event_time
+from eventbridge_cli.flow import Checked, Chunk, Duplicate, Event, Origin, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.dedupe import DeduplicationCache, skip_delivered
 from eventbridge_cli.intake.key import DEFAULT_KEY, Key
-from eventbridge_cli.schema import parse_event_time
 
 ID_ALONE = ("interactionId",)
 
@@ -323,7 +323,7 @@ def test_both_bounds_together_bound_memory(window: float) -> None:
     for number in range(5_000):
         minutes, seconds = divmod(number, 60)
         time = f"2026-03-02T{9 + minutes // 60:02}:{minutes % 60:02}:{seconds:02}Z"
-        drawn.append(alone(first._replace(event_time=time, key=number.to_bytes(16, "big"))))
+        drawn.append(Checked.of([first._replace(event_time=time, key=number.to_bytes(16, "big"))]))
     cache = DeduplicationCache(window=window, size=100)
     tracemalloc.start()
     held = []

@@ -14,7 +14,7 @@ from support import lines
 
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.flow import Event, RawRecord, Reason, Rejection, Stage
-from eventbridge_cli.intake.read import one_by_one, read
+from eventbridge_cli.intake.read import read_records
 from eventbridge_cli.intake.sources import Meter, resolve, size_of
 
 if sys.version_info >= (3, 14):
@@ -42,7 +42,7 @@ def named(folder: Path, *inputs: str, leave_out: tuple[str, ...] = ()) -> list[s
 
 def load(path: Path, data: bytes, meter: Meter | None = None) -> list[RawRecord | Rejection]:
     path.write_bytes(data)
-    return list(one_by_one(read(resolve([str(path)]), meter=meter or Meter())))
+    return list(read_records(resolve([str(path)]), meter=meter or Meter()))
 
 
 def event_ids(records: list[RawRecord | Rejection]) -> list[str]:
@@ -256,7 +256,7 @@ def test_a_damaged_file_leaves_the_next_source(tmp_path: Path) -> None:
     """The files after a damaged one are read all the same."""
     (tmp_path / "a.ndjson").write_bytes(gzip.compress(lines(5))[:-12])
     (tmp_path / "b.ndjson").write_bytes(lines(5))
-    found = list(one_by_one(read(resolve([str(tmp_path)]), meter=Meter())))
+    found = list(read_records(resolve([str(tmp_path)]), meter=Meter()))
     assert [item.origin.source.rpartition("/")[2] for item in found if isinstance(item, Rejection)] == ["a.ndjson"]
     assert [item.origin.source.rpartition("/")[2] for item in found].count("b.ndjson") == 5
 
@@ -266,7 +266,7 @@ def test_a_file_that_vanishes(tmp_path: Path) -> None:
     write(tmp_path, "a.ndjson", "b.ndjson", data=lines(1))
     sources = resolve([str(tmp_path)])
     (tmp_path / "a.ndjson").unlink()
-    gone, there = one_by_one(read(sources, meter=Meter()))
+    gone, there = read_records(sources, meter=Meter())
     assert isinstance(gone, Rejection)
     assert gone.reason is Reason.UNREADABLE
     assert isinstance(there, RawRecord)
@@ -286,7 +286,7 @@ def test_a_record_does_not_run_on_into_the_next_file(tmp_path: Path) -> None:
     """Each source is cut by itself: a half record at the end of one never joins the start of the next."""
     write(tmp_path, "a.ndjson", data=lines(1) + b'{"eventType":')
     write(tmp_path, "b.ndjson", data=lines(1))
-    found = list(one_by_one(read(resolve([str(tmp_path)]), meter=Meter())))
+    found = list(read_records(resolve([str(tmp_path)]), meter=Meter()))
     assert [(item.origin.source.rpartition("/")[2], item.origin.line) for item in found] == [
         ("a.ndjson", 1),
         ("a.ndjson", 2),

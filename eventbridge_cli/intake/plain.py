@@ -1,0 +1,104 @@
+"""Know at a glance the events that are plainly valid: msgspec reads one in a quarter of the time that pydantic takes.
+
+Nothing is taken here that the schema (`schema.py`) would not take; a test holds the two against each other. What is
+not taken may be valid all the same, and is looked at with all care.
+"""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import DecodeError, Meta, MsgspecError, Raw, Struct
+from msgspec.json import Decoder
+
+_OPEN, _CLOSE = b"{}"
+_SHORT = 550  # bytes in which no event can be more deeply nested than `_MOST_BRACKETS`
+_MOST_BRACKETS = 190
+_MOST_DIGITS = 4000
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % _MOST_DIGITS)
+_RFC3339_LINES = re.compile(
+    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-5][0-9])\n)*+"
+)
+
+_NonEmpty = Annotated[str, Meta(min_length=1)]
+
+
+class _Routing(Struct, forbid_unknown_fields=True, gc=False):
+    queueId: str  # noqa: N815 - the wire's own names, as below
+    skill: str
+    actionType: Literal["ANSWER", "TRANSFER", "DISCONNECT", "QUEUE", "REQUEUE"]  # noqa: N815
+
+
+class _Attributes(Struct, frozen=True, gc=False):
+    """Any object. msgspec checks the members that a struct does not have as JSON, and builds nothing."""
+
+
+class PlainEvent(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    """What is looked at of an event, in the order in which msgspec finds it fastest."""
+
+    eventType: _NonEmpty  # noqa: N815
+    eventTime: _NonEmpty  # noqa: N815
+    interactionId: _NonEmpty  # noqa: N815
+    routingMetadata: _Routing  # noqa: N815
+    attributes: _Attributes = _Attributes()
+    schemaVersion: Annotated[int, Meta(ge=1, le=3)]  # noqa: N815
+
+
+_decode = Decoder(PlainEvent).decode
+_decode_items = Decoder(list[Raw]).decode
+
+
+def plain_events(records: Sequence[bytes], *, strict: bool) -> list[PlainEvent]:
+    """The events on the first of `records`, up to one that is not plainly valid.
+
+    Args:
+        records: JSON, without line breaks.
+        strict: whether `eventTime` has to be an RFC 3339 date-time.
+    """
+    events: list[PlainEvent] = []
+    with suppress(MsgspecError, UnicodeDecodeError, RecursionError):
+        events.extend(map(_decode, records))
+    times = [event.eventTime for event in events[: _plain_texts(records[: len(events)])]]
+    return events[: _good_times(times, strict=strict)]
+
+
+def items_of(text: bytes) -> list[bytes] | None:
+    """The items of a JSON array whose brackets are left out; None if it is none."""
+    try:
+        return list(map(bytes, _decode_items(b"[%b]" % text)))
+    except (DecodeError, RecursionError):
+        return None
+
+
+def _plain_texts(records: Sequence[bytes]) -> int:
+    """How many of the first `records` are objects from end to end, in UTF-8, and not too much for pydantic's parser.
+
+    That is what msgspec does not look at in what it passes over.
+    """
+    for index, record in enumerate(records):
+        if record[0] != _OPEN or record[-1] != _CLOSE or (len(record) > _SHORT and _may_be_too_much(record)):
+            return index
+        if not record.isascii():
+            try:
+                record.decode()
+            except UnicodeDecodeError:
+                return index
+    return len(records)
+
+
+def _may_be_too_much(record: bytes) -> bool:
+    """Whether pydantic's parser may find a record too deep (200 levels), or a number too long (4,300 digits)."""
+    too_deep = record.count(b"{") + record.count(b"[") > _MOST_BRACKETS
+    return too_deep or (len(record) > _MOST_DIGITS and _LONG_NUMBER.search(record) is not None)
+
+
+def _good_times(times: Sequence[str], *, strict: bool) -> int:
+    """How many of the first `times` may be an `eventTime`."""
+    moments: list[datetime] = []
+    with suppress(ValueError):
+        moments.extend(map(datetime.fromisoformat, times))
+    if strict and not _RFC3339_LINES.fullmatch("".join([f"{time}\n" for time in times[: len(moments)]])):
+        return next(index for index, time in enumerate(times) if not _RFC3339_LINES.fullmatch(f"{time}\n"))
+    return len(moments)
