@@ -1,13 +1,18 @@
 """The one place that builds the HTTP client and turns its exceptions into values."""
 
+import os
 import ssl
-from functools import lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
 from urllib.request import getproxies
 
 import httpx
 
 from eventbridge_cli import __version__
-from eventbridge_cli.delivery.transport import Transport
+from eventbridge_cli.delivery.transport import Origin, Transport, head
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, EndpointError
 
@@ -15,6 +20,39 @@ MAX_ANSWER_BYTES = 1_000_000
 """An answer is read no further than this; none that means anything is as long."""
 
 _CONNECT_SECONDS = 10.0
+
+
+class _DirectClient(httpx.AsyncClient):
+    """httpx's client, with a way of its own for a POST: the requests and responses of httpx take 0.3 ms of each.
+
+    What is sent is the same, and so is what is made of the answer; there are no cookies on this way.
+    """
+
+    def __init__(self, transport: Transport, headers: dict[str, str], timeout: httpx.Timeout) -> None:
+        super().__init__(transport=transport, headers=headers, timeout=timeout)
+        self._direct = transport
+        self._always = {name.title(): value for name, value in self.headers.items()}
+
+    async def answer(self, url: str, content: bytes, headers: dict[str, str]) -> Answer:
+        """POST and wait for the answer."""
+        where = _parsed(url)
+        fields = {"Host": where.authority, **self._always, **headers, "Content-Length": str(len(content))}
+        try:
+            raw = [(name.encode(), value.encode("ascii")) for name, value in fields.items()]
+        except UnicodeEncodeError:
+            raise httpx.LocalProtocolError("a header has a character that may not be there") from None
+        message = head(b"POST", where.path, raw) + content
+        reply = await self._direct.exchange(where.origin, message, connect=self.timeout.connect, read=self.timeout.read)
+        named = reply.named
+        if "content-encoding" in named:
+            return await _read(reply.as_response())
+        return Answer(reply.status, named, bytes(reply.body))
+
+
+class _Address(NamedTuple):
+    origin: Origin
+    authority: str
+    path: bytes
 
 
 def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
@@ -29,46 +67,51 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     Raises:
         ConfigurationError: the certificates that the environment names can't be read.
     """
-    try:
-        certificates = httpx.create_ssl_context()
-    except OSError as error:
-        raise ConfigurationError(
-            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be read: {error.strerror or error}.",
-            "Give the path of a PEM file with SSL_CERT_FILE, or unset both.",
-        ) from error
-    transport = None if getproxies() else Transport(certificates, most=MAX_ANSWER_BYTES)
+    certificates = cache(_certificates)
+    if named := os.environ.get("SSL_CERT_FILE"):
+        with _remedy():  # a name that is wrong is said at once, even where TLS is never spoken
+            Path(named).open("rb").close()
+    headers = {"User-Agent": f"ebingest/{__version__}"}
+    limits = httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None)
+    if not getproxies():
+        return _DirectClient(Transport(certificates, most=MAX_ANSWER_BYTES), headers, limits)
     return httpx.AsyncClient(
-        transport=transport,
-        headers={"User-Agent": f"ebingest/{__version__}"},
-        verify=certificates,
-        timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
+        headers=headers,
+        verify=certificates(),
+        timeout=limits,
         limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),
         follow_redirects=False,
     )
 
 
-async def post(
-    client: httpx.AsyncClient,
-    url: str,
-    *,
-    content: bytes,
-    headers: dict[str, str],
-    auth: httpx.Auth | None = None,
-) -> Answer | NoAnswer:
+def _certificates() -> ssl.SSLContext:
+    """What certificates are checked against: it takes 20 ms to load, and plain http has no need of it."""
+    with _remedy():
+        return httpx.create_ssl_context()
+
+
+@contextmanager
+def _remedy() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be read: {error.strerror or error}.",
+            "Give the path of a PEM file with SSL_CERT_FILE, or unset both.",
+        ) from error
+
+
+async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: dict[str, str]) -> Answer | NoAnswer:
     """POST and wait for the answer, or for the lack of one.
 
     Raises:
         EndpointError: the server's certificate is not trusted, or the URL can't be spoken to at all.
     """
     try:
-        async with client.stream("POST", _parsed(url), content=content, headers=headers, auth=auth) as response:
-            body = bytearray()
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > MAX_ANSWER_BYTES:
-                    break
-            # httpx gives header names in lower case.
-            return Answer(response.status_code, dict(response.headers), bytes(body))
+        if isinstance(client, _DirectClient):
+            return await client.answer(url, content, headers)
+        async with client.stream("POST", url, content=content, headers=headers) as response:
+            return await _read(response)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         if reason := untrusted(error):
             raise EndpointError(
@@ -92,9 +135,20 @@ async def post(
         return NoAnswer("connection_lost", sent=True)
 
 
+async def _read(response: httpx.Response) -> Answer:
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            break
+    # httpx gives header names in lower case.
+    return Answer(response.status_code, dict(response.headers), bytes(body))
+
+
 @lru_cache(maxsize=8)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)  # as long a work as sending a kilobyte
+def _parsed(url: str) -> _Address:
+    parsed = httpx.URL(url)  # as long a work as sending a kilobyte
+    return _Address(Origin.of(parsed), parsed.netloc.decode(), parsed.raw_path)
 
 
 def untrusted(error: BaseException | None) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -134,13 +135,18 @@ class GenesysAuth:
             await self._sleep(delay)
 
     async def _ask(self) -> Answer | NoAnswer:
-        form = urlencode({"grant_type": "client_credentials", "scope": self._credentials.scope})
+        who = self._credentials
+        form = urlencode({"grant_type": "client_credentials", "scope": who.scope})
+        basic = b64encode(f"{who.client_id}:{who.client_secret.get_secret_value()}".encode()).decode()
         return await post(
             self._client,
-            self._credentials.token_url,
+            who.token_url,
             content=form.encode(),
-            headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
-            auth=httpx.BasicAuth(self._credentials.client_id, self._credentials.client_secret.get_secret_value()),
+            headers={
+                "Authorization": f"Basic {basic}",
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Accept": "application/json",
+            },
         )
 
     def _read(self, answer: Answer | NoAnswer, began: float) -> Token | None:

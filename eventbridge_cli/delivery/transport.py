@@ -3,14 +3,15 @@
 httpx's own transport takes ten times as long for a POST, and its pool's cost grows with the number of connections
 (`benchmarks/`). This one does what the tool needs and no more: no HTTP/2 and no proxies, for which `client.py` takes
 httpx's own; a request is sent as one piece of bytes, an answer is taken as a whole and no longer than `most` bytes.
+It has two doors: httpx's, and `exchange` for requests that are ready as they are.
 """
 
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import httptools
 import httpx
@@ -21,17 +22,56 @@ _CONTINUE = range(100, 200)
 # RFC 9110, section 5.5: visible characters with spaces and tabs between them, and obs-text.
 _FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
-_Origin = tuple[bytes, bytes, int | None]
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Origin(NamedTuple):
+    """What a connection is made to."""
+
+    secure: bool
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: httpx.URL) -> "Origin":
+        """The origin of a URL.
+
+        Raises:
+            httpx.UnsupportedProtocol: it is neither http nor https.
+        """
+        if url.scheme not in {"http", "https"}:
+            raise httpx.UnsupportedProtocol(f"{url.scheme or 'a URL without a scheme'} is not spoken here")
+        secure = url.scheme == "https"
+        return cls(secure, url.host, url.port or (443 if secure else 80))
 
 
 @dataclass(slots=True)
-class _Answer:
+class Reply:
     """An answer as far as it has come in."""
 
+    connection: "_Connection"
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
     has_length: bool = False
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The headers by their names in lower case; those of the same name as one, as httpx gives them."""
+        named: dict[str, str] = {}
+        for raw_name, raw_value in self.headers:
+            name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
+            named[name] = f"{named[name]}, {value}" if name in named else value
+        return named
+
+    def as_response(self) -> httpx.Response:
+        """The same for httpx, which unpacks the body where it is packed."""
+        return httpx.Response(
+            self.status,
+            headers=self.headers,
+            stream=_Body(bytes(self.body)),
+            extensions={"network_stream": self.connection},
+        )
 
 
 class _Body(httpx.AsyncByteStream):
@@ -50,26 +90,33 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._answer = _Answer()
+        self._reply = Reply(self)
         self._received = 0
-        self._wanted: asyncio.Future[_Answer] | None = None
+        self._wanted: asyncio.Future[Reply] | None = None
         self._headers_only = False
         self._stream: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
         self.reusable = True
 
-    async def exchange(self, request: bytes, *, headers_only: bool) -> _Answer:
+    async def exchange(self, request: bytes, *, seconds: float | None, headers_only: bool) -> Reply:
         """Send a request and wait for the answer.
 
         Raises:
-            httpx.TransportError: there is none, or it is no HTTP.
+            httpx.TransportError: there is none, not in time, or it is no HTTP.
         """
         if not self.reusable:
             raise httpx.ReadError("the connection was closed")
-        self._answer, self._received, self._headers_only = _Answer(), 0, headers_only
-        self._wanted = asyncio.get_running_loop().create_future()
+        self._reply, self._received, self._headers_only = Reply(self), 0, headers_only
+        loop = asyncio.get_running_loop()
+        self._wanted = loop.create_future()
         self._stream.write(request)
-        return await self._wanted
+        # A third of what asyncio.timeout takes.
+        limit = None if seconds is None else loop.call_later(seconds, self._run_out)
+        try:
+            return await self._wanted
+        finally:
+            if limit is not None:
+                limit.cancel()
 
     @property
     def is_free(self) -> bool:
@@ -102,36 +149,39 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False
-        if self._answer.status and not self._answer.has_length and exc is None:
+        if self._reply.status and not self._reply.has_length and exc is None:
             self._succeed(reusable=False)  # such an answer ends where the connection does
         self._fail(httpx.ReadError("the connection was lost"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._answer.headers.append((name, value))
-        self._answer.has_length |= name.lower() in {b"content-length", b"transfer-encoding"}
+        self._reply.headers.append((name, value))
+        self._reply.has_length |= name.lower() in {b"content-length", b"transfer-encoding"}
 
     def on_headers_complete(self) -> None:
-        self._answer.status = self._parser.get_status_code()
+        self._reply.status = self._parser.get_status_code()
         if self._headers_only:
             self._succeed(reusable=False)
 
     def on_body(self, body: bytes) -> None:
-        self._answer.body += body
+        self._reply.body += body
 
     def on_message_complete(self) -> None:
-        if self._answer.status in _CONTINUE:
-            self._answer = _Answer()
+        if self._reply.status in _CONTINUE:
+            self._reply = Reply(self)
             return
         self._succeed(reusable=self._parser.should_keep_alive() and not self._stream.get_write_buffer_size())
 
     def _succeed(self, *, reusable: bool) -> None:
         if self._wanted is not None and not self._wanted.done():
-            if not self._answer.status:
+            if not self._reply.status:
                 self._fail(httpx.RemoteProtocolError("the answer's headers have no end"))
                 return
-            self._wanted.set_result(self._answer)
+            self._wanted.set_result(self._reply)
             if not reusable:
                 self.close()
+
+    def _run_out(self) -> None:
+        self._fail(httpx.ReadTimeout("no answer in time"))
 
     def _fail(self, error: httpx.TransportError) -> None:
         if self._wanted is not None and not self._wanted.done():
@@ -143,55 +193,70 @@ class Transport(httpx.AsyncBaseTransport):
     """Keeps connections open from one request to the next; opens as many as there are requests at once.
 
     Args:
-        context: what TLS certificates are checked against.
+        context: gives what TLS certificates are checked against; it is asked once TLS is spoken.
         most: bytes of a body, after which the rest of an answer is not read.
     """
 
-    def __init__(self, context: ssl.SSLContext, *, most: int) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int) -> None:
         self._context = context
         self._most = most
-        self._idle: dict[_Origin, list[_Connection]] = {}
+        self._idle: dict[Origin, list[_Connection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; see httpx for what it raises."""
-        url = request.url
-        if url.scheme not in {"http", "https"}:
-            raise httpx.UnsupportedProtocol(f"{url.scheme} is not spoken here")
-        origin = (url.raw_scheme, url.raw_host, url.port)
-        message = _head(request) + await request.aread()
+        origin = Origin.of(request.url)
+        message = head(request.method.encode(), request.url.raw_path, request.headers.raw) + await request.aread()
         limits = request.extensions.get("timeout", {})
-        connection = await self._connection(origin, url, limits)
+        reply = await self.exchange(
+            origin,
+            message,
+            connect=limits.get("connect"),
+            read=limits.get("read"),
+            headers_only=request.method == "HEAD",
+        )
+        return reply.as_response()
+
+    async def exchange(
+        self, origin: Origin, message: bytes, *, connect: float | None, read: float | None, headers_only: bool = False
+    ) -> Reply:
+        """Send a request, ready as it is, and wait for the answer.
+
+        Args:
+            origin: where to.
+            message: the request.
+            connect: seconds for the connection.
+            read: seconds for the answer, to its last byte.
+            headers_only: whether the answer is one to a HEAD.
+
+        Raises:
+            httpx.TransportError: there is no answer.
+        """
+        connection = self._kept(origin) or await self._connect(origin, connect)
         try:
-            async with asyncio.timeout(limits.get("read")):
-                answer = await connection.exchange(message, headers_only=request.method == "HEAD")
-        except TimeoutError:
-            raise httpx.ReadTimeout("no answer in time") from None
+            return await connection.exchange(message, seconds=read, headers_only=headers_only)
         finally:
             if connection.reusable and connection.is_free:
                 self._idle.setdefault(origin, []).append(connection)
             else:
                 connection.close()
-        return httpx.Response(
-            answer.status,
-            headers=answer.headers,
-            stream=_Body(bytes(answer.body)),
-            extensions={"network_stream": connection},
-        )
 
-    async def _connection(self, origin: _Origin, url: httpx.URL, limits: Mapping[str, float | None]) -> _Connection:
+    def _kept(self, origin: Origin) -> _Connection | None:
         idle = self._idle.get(origin, [])
         while idle:
             if (connection := idle.pop()).reusable:
                 return connection
-        secure = url.scheme == "https"
+        return None
+
+    async def _connect(self, origin: Origin, seconds: float | None) -> _Connection:
+        context = self._context() if origin.secure else None
         try:
-            async with asyncio.timeout(limits.get("connect")):
+            async with asyncio.timeout(seconds):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: _Connection(self._most),
-                    url.host,
-                    url.port or (443 if secure else 80),
-                    ssl=self._context if secure else None,
-                    server_hostname=url.host if secure else None,
+                    origin.host,
+                    origin.port,
+                    ssl=context,
+                    server_hostname=origin.host if origin.secure else None,
                 )
         except TimeoutError:
             raise httpx.ConnectTimeout("no connection in time") from None
@@ -207,10 +272,22 @@ class Transport(httpx.AsyncBaseTransport):
         self._idle.clear()
 
 
-def _head(request: httpx.Request) -> bytes:
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
-    for name, value in request.headers.raw:
+def head(method: bytes, path: bytes, headers: Headers) -> bytes:
+    """The first part of a request.
+
+    Raises:
+        httpx.LocalProtocolError: a header has a character that may not be there.
+    """
+    lines = [b"%s %s HTTP/1.1" % (method, path)]
+    for name, value in headers:
         if not _FIELD_VALUE.fullmatch(value):
             raise httpx.LocalProtocolError(f"the header {name.decode()} has a character that may not be there")
         lines.append(b"%s: %s" % (name, value))
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
