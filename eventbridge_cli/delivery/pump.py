@@ -91,30 +91,51 @@ class Inlet(Generic[T]):
         self._length_bytes = length_bytes
         self._unpack = unpack
         self._broken = broken
-        self._reader: asyncio.StreamReader | None = None
         self._stopped = asyncio.Event()
+        self._buffer = bytearray(_MOST_BYTES_AHEAD)
+        self._begin = self._end = 0  # of what is in the buffer and not yet taken
 
     def stop(self) -> None:
         """End the iteration, even while it waits for a message."""
         self._stopped.set()
-        if self._reader is not None and not self._reader.at_eof():
-            self._reader.feed_eof()
+        with suppress(OSError):  # it has come to its end already
+            self._source.shutdown(socket.SHUT_RD)
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        self._reader, writer = await asyncio.open_unix_connection(sock=self._source, limit=_MOST_BYTES_AHEAD)
+        self._source.settimeout(0)
         try:
-            while not self._stopped.is_set():
-                try:
-                    length = await self._reader.readexactly(self._length_bytes)
-                    message = await self._reader.readexactly(int.from_bytes(length))
-                except (asyncio.IncompleteReadError, OSError) as error:
-                    if self._stopped.is_set():
-                        return
-                    raise self._broken() from error
-                items = self._unpack(message)
-                if items is None:
-                    return
+            while (message := await self._message()) is not None and (items := self._unpack(message)) is not None:
                 for item in items:
                     yield item
         finally:
-            writer.transport.abort()
+            self._source.close()
+
+    async def _message(self) -> bytes | None:
+        """The next message, or None once there is to be no more."""
+        try:
+            length = await self._take(self._length_bytes)
+            message = await self._take(int.from_bytes(length))
+        except OSError as error:
+            if self._stopped.is_set():
+                return None
+            raise self._broken() from error
+        return None if self._stopped.is_set() else message
+
+    async def _take(self, size: int) -> bytes:
+        """So many bytes. The socket is asked only for what is not in the buffer, and then for all that it has."""
+        if len(self._buffer) - self._begin < size:
+            rest = self._buffer[self._begin : self._end]
+            self._buffer = self._buffer if size <= len(self._buffer) else bytearray(size)
+            self._buffer[: len(rest)] = rest
+            self._begin, self._end = 0, len(rest)
+        loop, view = asyncio.get_running_loop(), memoryview(self._buffer)
+        while self._end - self._begin < size:
+            got = await loop.sock_recv_into(self._source, view[self._end :])
+            if not got:
+                raise ConnectionError
+            self._end += got
+        data = bytes(view[self._begin : self._begin + size])
+        self._begin += size
+        if self._begin == self._end:
+            self._begin = self._end = 0  # memory that was just used is the quickest
+        return data
