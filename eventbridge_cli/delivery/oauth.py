@@ -83,6 +83,8 @@ class GenesysAuth:
             CredentialsError: the platform does not accept the credentials.
             PendingError: the token endpoint can't be reached.
         """
+        if self._token is not None and not self._runs_out(self._token):
+            return self._token
         async with self._lock:
             if self._token is None or self._runs_out(self._token):
                 self._token = await self._get()

@@ -84,9 +84,13 @@ class Pace:
 
     async def pause(self, seconds: float | None) -> None:
         """Wait so long, or until something changes; None: until something changes."""
-        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._changed.wait())}
-        if seconds is not None:
-            waits.add(asyncio.ensure_future(self._sleep(seconds)))
+        if seconds is None:
+            await self._changed.wait()
+            return
+        waits: set[asyncio.Future[Any]] = {
+            asyncio.ensure_future(self._changed.wait()),
+            asyncio.ensure_future(self._sleep(seconds)),
+        }
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
