@@ -104,14 +104,14 @@ class Items(NamedTuple):
         """Where in `text` the last of them ends."""
         end = 0
         for record in self.records:
-            end = self.text.index(record, end) + len(record)
+            end = self.text.index(b"{", end) + len(record)
         return end
 
     def origins(self) -> Iterator[Origin]:
         """Where each record stands."""
         line, column, counted, end = self.line, self.column, 0, 0
         for index, record in enumerate(self.records, self.first):
-            start = self.text.index(record, end)
+            start = self.text.index(b"{", end)
             end = start + len(record)
             if newlines := self.text.count(b"\n", counted, start):
                 line, column = line + newlines, 1
@@ -271,10 +271,11 @@ class Checked(NamedTuple):
 
     def bodies(self, size: int) -> bytes:
         """What is written of the valid ones among the first `size` records, with a line break behind each."""
-        bodies: list[bytes | None] = [*self.plain.records] if self.plain else [None] * self.size
+        bodies: list[bytes | None] = [*self.plain.records[:size]] if self.plain else [None] * size
         for index, outcome in self.outcomes.items():
-            bodies[index] = outcome.body if isinstance(outcome, Event) else None
-        return b"".join([body + b"\n" for body in bodies[:size] if body is not None])
+            if index < size:
+                bodies[index] = outcome.body if isinstance(outcome, Event) else None
+        return b"\n".join([*filter(None, bodies), b""])
 
 
 ENVELOPE_OPEN = b'{"events":['

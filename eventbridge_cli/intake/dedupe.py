@@ -4,7 +4,7 @@ import heapq
 from bisect import bisect
 from collections import deque
 from collections.abc import Iterator
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import NamedTuple
 
 from eventbridge_cli.fields import parse_event_time
@@ -51,26 +51,16 @@ class DeduplicationCache:
 
     def sift(self, checked: Checked) -> Checked:
         """Remember the events and turn copies into duplicates."""
-        if not isinstance(checked.plain, Lines) or self._window is not None or self._size is not None:
+        bounded = self._window is not None or self._size is not None
+        if bounded or checked.outcomes or not isinstance(checked.plain, Lines):
             return Checked.of([self._outcome(item) for item in checked.all()])
-        return self._sift_lines(checked, checked.plain)
-
-    def _sift_lines(self, checked: Checked, lines: Lines) -> Checked:
-        outcomes = checked.outcomes
-        copies: dict[int, int | _First] = {}
-        remember, number_of = self._firsts.setdefault, int.from_bytes
-        place = self._base(lines) + lines.first << _CONTENT_BITS
-        for index, (key, content) in enumerate(zip(checked.keys, checked.contents, strict=True)):
-            if index not in outcomes:
-                mine = place + content
-                first = remember(number_of(key, "big"), mine)
-                if first is not mine:
-                    copies[index] = first
-            elif isinstance(outcome := outcomes[index], Event):
-                outcomes[index] = self._outcome(outcome)
-            place += 1 << _CONTENT_BITS
-        for index, first in copies.items():
-            outcomes[index] = self._duplicate(checked.event(index), first)
+        place = self._base(checked.plain) + checked.plain.first << _CONTENT_BITS
+        places = range(place, place + (checked.size << _CONTENT_BITS), 1 << _CONTENT_BITS)
+        mine = list(map(add, places, checked.contents))
+        firsts = list(map(self._firsts.setdefault, map(int.from_bytes, checked.keys), mine))
+        if firsts != mine:
+            copies = [index for index, (first, own) in enumerate(zip(firsts, mine, strict=True)) if first != own]
+            checked.outcomes.update({index: self._duplicate(checked.event(index), firsts[index]) for index in copies})
         return checked
 
     def _base(self, lines: Lines) -> int:

@@ -33,12 +33,15 @@ class Key:
 
     def of_fields(self, ids: Iterable[str], types: Iterable[str], times: Iterable[str]) -> list[bytes]:
         """The digests of the default key, from its columns."""
-        digests = []
-        for one, two, three in zip(ids, types, times, strict=True):
-            digest = self._blank.copy()  # half the time of making one
-            digest.update(f"{len(one)}:{one}{len(two)}:{two}{len(three)}:{three}".encode())
-            digests.append(digest.digest())
-        return digests
+        texts = [
+            f"{len(one)}:{one}{len(two)}:{two}{len(three)}:{three}"
+            for one, two, three in zip(ids, types, times, strict=True)
+        ]
+        together = "\0".join(texts)
+        if together.count("\0") != len(texts) - 1:
+            return [self._digest(text.encode()) for text in texts]
+        # To encode all at once takes a third of the time.
+        return list(map(self._digest, together.encode().split(b"\0")))
 
     def of_body(self, body: bytes) -> bytes:
         """The digest of an event's key.
@@ -50,8 +53,11 @@ class Key:
 
         value = from_json(body, cache_strings="none")
         parts = [value[path] if self.is_default else _text_at(value, path.split(".")) for path in self.paths]
-        digest = self._blank.copy()
-        digest.update("".join([f"{len(part)}:{part}" for part in parts]).encode())
+        return self._digest("".join([f"{len(part)}:{part}" for part in parts]).encode())
+
+    def _digest(self, text: bytes) -> bytes:
+        digest = self._blank.copy()  # half the time of making one
+        digest.update(text)
         return digest.digest()
 
 

@@ -62,8 +62,11 @@ class Validator(Glance):
         records = items_of(text)
         if records is None:
             return None
-        on_one_line = list(takewhile(lambda record: b"\n" not in record and b"\r" not in record, records))
-        return self._plain(Items(source, first, on_one_line, text, line, column))
+        if b"\r" in text:
+            records = list(takewhile(lambda record: b"\r" not in record, records))
+        if any(b"\n" in record for record in records):
+            records = list(takewhile(lambda record: b"\n" not in record, records))
+        return self._plain(Items(source, first, records, text, line, column))
 
     def _plain(self, plain: Lines | Items) -> Checked:
         events = plain_events(plain.records, strict=self._strict)
