@@ -4,6 +4,7 @@ Each says where it came from, so that every message can say `calls.ndjson:17`. A
 every single record is a named tuple, which Python makes in a third of the time; neighbouring lines travel together.
 """
 
+import pickle
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,10 +12,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, partial
 from hashlib import blake2b, sha256
-from itertools import count, repeat
+from itertools import accumulate, count, pairwise, repeat
 from json.encoder import encode_basestring_ascii
 from operator import itemgetter
-from typing import NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, Protocol, overload
 
 
 class Stage(StrEnum):
@@ -294,9 +295,8 @@ class Events(Sequence[Event]):
         self._ids: list[str] = []
         self._types: list[str] = []
         self._times: list[str] = []
-        self._runs: list[
-            tuple[Origin, int]
-        ] = []  # where the first of some lines in a row stands, and how many they are
+        # Where the first of some lines in a row stands, and how many they are.
+        self._runs: list[tuple[Origin, int]] = []
         self._raw: dict[int, bytes] = {}
         self._dropped: dict[int, tuple[str, ...]] = {}
         for event in events:
@@ -331,12 +331,17 @@ class Events(Sequence[Event]):
         self._types += checked.event_types[part]
         self._times += checked.event_times[part]
 
-    @property
+    @cached_property
+    def joined_keys(self) -> bytes:
+        """The keys, one behind the other."""
+        return b"".join(self.keys)
+
+    @cached_property
     def dropped(self) -> Counter[str]:
         """How many events have lost which field, since the schema does not know it."""
         return Counter(name for names in self._dropped.values() for name in names)
 
-    @property
+    @cached_property
     def places(self) -> list[str]:
         """Where they stand, in short: neighbours become a range, as in `calls.ndjson:1-100`."""
         spans: list[tuple[str, bool, int, int]] = []
@@ -377,6 +382,13 @@ class Events(Sequence[Event]):
             places += [f'{start}{line}"' for line in range(origin.line, origin.line + size)]
         return places, _quoted(self._ids), [key.hex() for key in self.keys]
 
+    def shipped(self) -> tuple[dict[str, Any], bytes]:
+        """What is needed of every chunk, and all else, packed."""
+        ready = {name: getattr(self, name) for name in ("joined_keys", "entries", "places", "dropped")}
+        names = ("keys", "_ids", "_types", "_times", "_runs", "_raw", "_dropped")
+        columns = {name: getattr(self, name) for name in names}
+        return ready | {"size": len(self)}, pickle.dumps((columns, list(map(len, self.bodies))))
+
     def __len__(self) -> int:
         return len(self.bodies)
 
@@ -412,6 +424,28 @@ class Events(Sequence[Event]):
                 yield Origin(origin.source, line)
 
 
+class _ShippedEvents(Events):
+    """Events that another process made. What is not ready is unpacked when somebody asks for it: hardly ever."""
+
+    size: int
+
+    def __init__(self, body: bytes, ready: dict[str, Any], packed: bytes) -> None:
+        self.__dict__.update(ready, _body=body, _packed=packed)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getattr__(self, name: str) -> Any:
+        packed = self.__dict__.pop("_packed", None)
+        if packed is None:
+            raise AttributeError(name)
+        columns, lengths = pickle.loads(packed)  # noqa: S301 - it comes from our own process
+        ends = accumulate(lengths, lambda end, length: end + 1 + length, initial=len(ENVELOPE_OPEN) - 1)
+        bodies = [self._body[start + 1 : end] for start, end in pairwise(ends)]
+        self.__dict__.update(columns, bodies=bodies)
+        return getattr(self, name)
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Events that travel in one request, with the bytes that were measured and are sent."""
@@ -430,7 +464,7 @@ class Chunk:
         """Of the body, in hexadecimal."""
         return sha256(self.body).hexdigest()
 
-    @property
+    @cached_property
     def request_id(self) -> str:
         """The `X-Request-Id`: a UUID (version 8, RFC 9562) of the body's content.
 
@@ -440,6 +474,15 @@ class Chunk:
         digest[6] = digest[6] & 0x0F | 0x80
         digest[8] = digest[8] & 0x3F | 0x80
         return str(uuid.UUID(bytes=bytes(digest)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _shipped, (self.body, self.sha256, self.request_id, *self.events.shipped())
+
+
+def _shipped(body: bytes, digest: str, request_id: str, ready: dict[str, Any], packed: bytes) -> Chunk:
+    chunk = Chunk(_ShippedEvents(body, ready, packed), body)
+    chunk.__dict__.update(sha256=digest, request_id=request_id)
+    return chunk
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class Ledger:
         refused = tuple(refusal.event for refusal in receipt.refused)
         try:
             if receipt.delivered:
-                keys = Events.of(receipt.delivered).keys
+                keys = Events.of(receipt.delivered).joined_keys
                 if self._outgoing is None:
                     self.delivered.commit(keys)
                 else:

@@ -142,12 +142,12 @@ class DeliveredStore:
                 )
         return found
 
-    def commit(self, keys: Sequence[bytes], entry: OutboxEntry | None = None) -> None:
-        """Remember that the events with these keys were delivered by this run; durable when it returns.
+    def commit(self, keys: bytes, entry: OutboxEntry | None = None) -> None:
+        """Remember that the events with these keys, one behind the other, were delivered by this run.
 
-        In the same transaction `entry` goes into the outbox, once for each destination.
+        It is durable when it returns. In the same transaction `entry` goes into the outbox, once for each destination.
         """
-        row = (b"".join(keys), self._run, int(self._clock()))
+        row = (keys, self._run, int(self._clock()))
         with self._storage():
             if entry is None:
                 self._connection.execute(_INSERT_KEYS, row)

@@ -101,7 +101,7 @@ def test_keys_are_found_again(tmp_path: Path) -> None:
     """What one run delivered the next one finds, 1,200 keys at once, with the name of the run."""
     path = tmp_path / "keys.sqlite3"
     with DeliveredStore(path, "first", remember_days=7) as store:
-        store.commit(keys(*range(1000)))
+        store.commit(b"".join(keys(*range(1000))))
     with DeliveredStore(path, "second", remember_days=7) as store:
         found = store.find(keys(*range(1200)))
         assert found == dict.fromkeys(keys(*range(1000)), "first")
@@ -113,9 +113,9 @@ def test_keys_are_forgotten_after_their_days(tmp_path: Path) -> None:
     """A key older than the days to remember is gone, a younger one is not."""
     path, day = tmp_path / "keys.sqlite3", 86_400
     with DeliveredStore(path, "old", remember_days=7, clock=lambda: 0) as store:
-        store.commit(keys(1))
+        store.commit(b"".join(keys(1)))
     with DeliveredStore(path, "new", remember_days=7, clock=lambda: 5 * day) as store:
-        store.commit(keys(2))
+        store.commit(b"".join(keys(2)))
     with DeliveredStore(path, "now", remember_days=7, clock=lambda: 8 * day) as store:
         assert set(store.find(keys(1, 2)).values()) == {"new"}
 
@@ -126,7 +126,7 @@ def test_a_commit_outlives_kill_9(tmp_path: Path) -> None:
         "import os, signal; from pathlib import Path\n"
         "from eventbridge_cli.ledger.delivered import DeliveredStore\n"
         "store = DeliveredStore(Path('keys.sqlite3'), 'killed', remember_days=7)\n"
-        "store.commit([b'k' * 16])\n"
+        "store.commit(b'k' * 16)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
@@ -143,7 +143,7 @@ def test_a_damaged_store_is_set_aside(tmp_path: Path, rubbish: bytes) -> None:
     with DeliveredStore(path, "run", remember_days=7) as store:
         assert store.set_aside is not None
         assert store.set_aside.read_bytes() == rubbish
-        store.commit(keys(1))
+        store.commit(b"".join(keys(1)))
     with DeliveredStore(path, "next", remember_days=7) as store:
         assert store.find(keys(1)) == dict.fromkeys(keys(1), "run")
 

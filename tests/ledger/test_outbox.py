@@ -30,7 +30,7 @@ def keys(*numbers: int) -> list[bytes]:
 def fill(path: Path, count: int, *destinations: Destination, first: int = 0) -> None:
     with DeliveredStore(path, f"run-{first}", remember_days=7, destinations=destinations) as store:
         for number in range(first, first + count):
-            store.commit(keys(number), entry(number))
+            store.commit(b"".join(keys(number)), entry(number))
 
 
 def take(outbox: Outbox, destination: Destination = RECEIPTS, *, entries: int = 100, size: int = 8_000_000) -> Batch:
@@ -104,14 +104,14 @@ def test_keys_and_entry_are_written_together_or_not_at_all(tmp_path: Path) -> No
     """If the entry can't be written, the keys are not delivered either; the store goes on working after that."""
     path = tmp_path / "state"
     with DeliveredStore(path, "run-1", remember_days=7, destinations=[RECEIPTS]) as store:
-        store.commit(keys(1), entry(1))
+        store.commit(b"".join(keys(1)), entry(1))
         with closing(sqlite3.connect(path)) as other:
             other.execute("CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
         with pytest.raises(StorageError):
-            store.commit(keys(2), entry(2))
+            store.commit(b"".join(keys(2)), entry(2))
         with closing(sqlite3.connect(path)) as other:
             other.execute("DROP TRIGGER full")
-        store.commit(keys(3), entry(3))
+        store.commit(b"".join(keys(3)), entry(3))
     with DeliveredStore(path, "run-2", remember_days=7) as store, Outbox(path) as outbox:
         assert set(store.find(keys(1, 2, 3))) == set(keys(1, 3))
         assert [each.request_id for each in take(outbox).entries] == [entry(1).request_id, entry(3).request_id]
@@ -126,7 +126,7 @@ def test_entries_outlive_kill_9(tmp_path: Path) -> None:
         "from test_outbox import RECEIPTS, DeliveredStore, Outbox, entry, keys, take\n"
         "path = Path(sys.argv[1])\n"
         "store = DeliveredStore(path, 'run-1', remember_days=7, destinations=[RECEIPTS])\n"
-        "store.commit(keys(1, 2), entry(1))\n"
+        "store.commit(b''.join(keys(1, 2)), entry(1))\n"
         "print(take(Outbox(path)).name, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
