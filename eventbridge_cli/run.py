@@ -150,7 +150,7 @@ def ingest(job: Job) -> Summary:
             replay=job.letters is not None,
         )
         error: EbingestError | None = None
-        delivered = None if job.resend else ledger.delivered
+        delivered = None if job.resend or ledger.delivered.is_empty else ledger.delivered
         lake = HandingOver(
             lanes, store_path(places.state, scope), note=ledger.note, warn=job.warn, grace=settings.sync_grace
         )

@@ -26,6 +26,8 @@ from eventbridge_cli.flow import (
 )
 from eventbridge_cli.ledger.appending import AppendedLines
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once, which is half the work
+
 CHAIN_START = "0" * 64
 """What the first line of a file carries in place of a hash."""
 
@@ -65,7 +67,7 @@ class AuditLogger:
         """
         time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         document = {"time": time, "run": self._run, "event": event, **facts}
-        text = json.dumps(document, separators=(",", ":"))[:-1]
+        text = _encode(document)[:-1]
         if records is not None:
             text += f',"events":{len(records)},"records":{records.entries}'
         line = f'{text},"previous":"{self._previous}"}}'.encode()

@@ -63,6 +63,8 @@ class DeliveredStore:
         destinations: what is delivered goes into the outbox for each of them.
         clock: seconds since 1970.
 
+    `is_empty` tells that no earlier run has delivered anything.
+
     Raises:
         StorageError: the file can't be opened, read or written.
     """
@@ -115,7 +117,7 @@ class DeliveredStore:
         connection.execute("DELETE FROM delivered WHERE at < ?", (now - remember_days * _DAY,))
         connection.execute("DELETE FROM run WHERE id NOT IN (SELECT DISTINCT run FROM delivered)")
         connection.execute("COMMIT")
-        self._is_empty = connection.execute("SELECT 1 FROM delivered LIMIT 1").fetchone() is None
+        self.is_empty = connection.execute("SELECT 1 FROM delivered LIMIT 1").fetchone() is None
         self._run = connection.execute("INSERT INTO run (name, started) VALUES (?, ?)", (run, now)).lastrowid
 
     def _set_aside(self) -> None:
@@ -127,8 +129,6 @@ class DeliveredStore:
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The keys among `keys` that earlier runs delivered, each with the name of the run that did."""
         found: dict[bytes, str] = {}
-        if self._is_empty:
-            return found
         with self._storage():
             for start in range(0, len(keys), _MOST_VARIABLES):
                 some = keys[start : start + _MOST_VARIABLES]
