@@ -68,11 +68,15 @@ class RawRecord(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Neighbouring lines of NDJSON, each a record from its `{` to its `}`; `first` is the number of the first one."""
+    """Neighbouring lines of NDJSON, each a record from its `{` to its `}`.
+
+    `first` is the number of the first one, which begins at byte `start` of what was read.
+    """
 
     source: str
     first: int
-    records: list[bytes]
+    records: Sequence[bytes]
+    start: int = 0
 
     def moved(self, lines: int) -> "Lines":
         """The same, so many lines further down."""
@@ -261,10 +265,6 @@ class Checked(NamedTuple):
             assert not isinstance(outcome, Duplicate)  # noqa: S101
             outcomes[index] = outcome.moved(lines)
         return self._replace(plain=self.plain and self.plain.moved(lines), outcomes=outcomes)
-
-    def without_records(self) -> "Checked":
-        """The same, if only what there is to say of the records is wanted."""
-        return self._replace(plain=self.plain and self.plain._replace(records=[]))
 
     def in_order(self) -> list[tuple[int, Outcome]]:
         """The outcomes with their indices, in the order of the records."""

@@ -93,7 +93,7 @@ def validate(
                 budget.check(tally.counts.rejected, tally.counts.read)
 
         try:
-            for checked in intake.checked(with_records=valid is not None):
+            for checked in intake.checked():
                 _take(checked, tally, tell, valid)
             if budget:
                 budget.check(tally.counts.rejected, tally.counts.read, at_end=True)

@@ -190,7 +190,7 @@ class Cutter(Window):
         if self._buffer.find(b"\r", start, end) >= 0:
             records = [line.removesuffix(b"\r") for line in lines]
             records = records[: next((index for index, line in enumerate(records) if b"\r" in line), None)]
-        checked = glance.lines(Lines(self._name, self._line, records))
+        checked = glance.lines(Lines(self._name, self._line, records, self.offset))
         if checked.size == len(lines):
             self._stride *= _STRIDE_GROWTH
             self._position = end + 1

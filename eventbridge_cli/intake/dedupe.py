@@ -54,7 +54,7 @@ class DeduplicationCache:
         bounded = self._window is not None or self._size is not None
         if bounded or checked.outcomes or not isinstance(checked.plain, Lines):
             return Checked.of([self._outcome(item) for item in checked.all()])
-        place = self._base(checked.plain) + checked.plain.first << _CONTENT_BITS
+        place = self._base(checked.plain, checked.size) + checked.plain.first << _CONTENT_BITS
         places = range(place, place + (checked.size << _CONTENT_BITS), 1 << _CONTENT_BITS)
         mine = list(map(add, places, checked.contents))
         firsts = list(map(self._firsts.setdefault, map(int.from_bytes, checked.keys), mine))
@@ -63,12 +63,12 @@ class DeduplicationCache:
             checked.outcomes.update({index: self._duplicate(checked.event(index), firsts[index]) for index in copies})
         return checked
 
-    def _base(self, lines: Lines) -> int:
+    def _base(self, lines: Lines, size: int) -> int:
         """The number of the source's line 0, counted on over all sources."""
         if not self._sources or self._sources[-1][1] != lines.source:
             self._sources.append((self._lines, lines.source))
         base = self._sources[-1][0]
-        self._lines = max(self._lines, base + lines.first + len(lines.records))
+        self._lines = max(self._lines, base + lines.first + size)
         return base
 
     def _duplicate(self, event: Event, first: int | _First) -> Duplicate:

@@ -4,7 +4,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, overload
 
 from msgspec import MsgspecError, Raw
 from msgspec.json import decode
@@ -22,6 +23,37 @@ class Part(NamedTuple):
     source: Source
     start: int
     stop: int
+
+
+class LinesInFile(Sequence[bytes]):
+    """So many lines of a file, from byte `start` to byte `end`, read when they are first looked at."""
+
+    def __init__(self, source: Source, start: int, end: int, number: int) -> None:
+        self._range = (source, start, end)
+        self._number = number
+
+    @cached_property
+    def _lines(self) -> list[bytes]:
+        source, start, end = self._range
+        with opened(source) as file:
+            data = os.pread(file, end - start, start).removesuffix(b"\n")
+        lines = data.split(b"\n")
+        if len(lines) != self._number:
+            raise StorageError(f"{source.name} was changed while it was read.", "Run again when nothing writes to it.")
+        return [line.removesuffix(b"\r") for line in lines] if b"\r" in data else lines
+
+    def __len__(self) -> int:
+        return self._number
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        return self._lines[index]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._lines)
 
 
 def divide(sources: Sequence[Source]) -> list[tuple[Source, int]]:

@@ -48,19 +48,13 @@ class Intake:
         """How many processes the work is shared by: `jobs`, unless there is too little of it."""
         return self.jobs if self.meter.total is None or self.meter.total >= _LEAST_TO_SHARE else 1
 
-    def checked(self, *, keyed: bool = False, with_records: bool = True) -> Iterator[Checked]:
-        """Valid events and rejections, in the order in which they were read.
-
-        Args:
-            keyed: whether events get their keys.
-            with_records: whether plain events are wanted themselves, and not only their number.
-        """
+    def checked(self, *, keyed: bool = False) -> Iterator[Checked]:
+        """Valid events and rejections, in the order in which they were read; with their keys, if `keyed`."""
         validator = Validator(strict=self.strict, key=self.key if keyed else None)
         if self.shared > 1 and self.reader is read:
-            from eventbridge_cli.intake.share import Shared, share  # noqa: PLC0415 - processes are slow to import
+            from eventbridge_cli.intake.share import share  # noqa: PLC0415 - processes are slow to import
 
-            shared = Shared(glance=validator, limit=self.max_record_bytes, with_records=with_records)
-            return share(self.sources, shared, self.shared, self.meter)
+            return share(self.sources, validator, self.shared, meter=self.meter, limit=self.max_record_bytes)
         items = self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes, glance=validator)
         # From a stream nothing is held back.
         return validator.check(items, most=1 if self.meter.total is None else _MOST_RECORDS)

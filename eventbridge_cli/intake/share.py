@@ -6,15 +6,14 @@ import socket
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from itertools import cycle, islice
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, NamedTuple
 
-from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Checked, RawRecord, Rejection
-from eventbridge_cli.intake.cut import Cutter
-from eventbridge_cli.intake.parts import Part, divide, line_at, opened, parts, reader
+from eventbridge_cli.errors import EbingestError, StorageError
+from eventbridge_cli.flow import Checked, Lines, RawRecord, Rejection
+from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
+from eventbridge_cli.intake.parts import LinesInFile, Part, divide, line_at, opened, parts, reader
 from eventbridge_cli.intake.read import read
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
@@ -22,23 +21,19 @@ from eventbridge_cli.intake.validate import Validator
 _MOST_RECORDS = 200  # that were cut one by one, and are given at once
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """What processes share.
+class _Job(NamedTuple):
+    """What each process does with its parts; `limit` is the size in bytes over which no record is held."""
 
-    Args:
-        glance: checks records, at a glance or with care.
-        limit: bytes over which a record is not held but rejected.
-        with_records: whether the records themselves are wanted, and not only what there is to say of them.
-    """
-
-    glance: Validator
+    validator: Validator
     limit: int
-    with_records: bool
+
+    def cutter(self, part: Part, read_block: Callable[[int], bytes]) -> Cutter:
+        """What cuts a part."""
+        return Cutter(part.source.name, read_block, self.limit, glance=self.validator, is_part=True)
 
     def check(self, items: Iterable[Checked | RawRecord | Rejection]) -> Iterator[Checked]:
         """Check what is not checked yet."""
-        return self.glance.check(items, most=_MOST_RECORDS)
+        return self.validator.check(items, most=_MOST_RECORDS)
 
 
 class _Result(NamedTuple):
@@ -54,20 +49,30 @@ class _Result(NamedTuple):
     is_open: bool
 
 
-def share(sources: Sequence[Source], shared: Shared, jobs: int, meter: Meter) -> Iterator[Checked]:
+def share(
+    sources: Sequence[Source], validator: Validator, jobs: int, *, meter: Meter, limit: int = MAX_RECORD_BYTES
+) -> Iterator[Checked]:
     """Check all records of `sources` in `jobs` processes, which read the parts of files by themselves.
 
     What can't be divided is read here. The processes are made by fork, so that nothing has to be handed to them.
 
+    Args:
+        sources: where to read.
+        validator: checks records.
+        jobs: how many processes.
+        meter: counts the bytes that were read, for progress.
+        limit: a longer record is rejected without being held in memory.
+
     Raises:
         StorageError: a process was killed, most likely for want of memory.
     """
+    job = _Job(validator, limit)
     divided = divide(sources)
     with ExitStack() as processes:
         workers = []
         for number in range(jobs if any(length for _, length in divided) else 0):
             mine = islice((each for each in parts(divided) if isinstance(each, Part)), number, None, jobs)
-            pair = processes.enter_context(forked(_work, mine, shared))
+            pair = processes.enter_context(forked(_work, mine, job))
             workers.append(connection.Connection(pair.detach()))
             processes.callback(workers[-1].close)
         ahead = _Ahead(parts(divided), workers, meter)
@@ -75,12 +80,12 @@ def share(sources: Sequence[Source], shared: Shared, jobs: int, meter: Meter) ->
         while (part := ahead.peek()) is not None:
             if isinstance(part, Source):
                 ahead.skip()
-                yield from shared.check(read([part], meter=meter, max_record_bytes=shared.limit, glance=shared.glance))
+                yield from job.check(read([part], meter=meter, max_record_bytes=limit, glance=validator))
                 continue
             line = line if part.start else 0
             result = ahead.result()
             if result.is_open:
-                line += yield from _again(part, result, line, shared, ahead)
+                line += yield from _again(part, result, line, job, ahead)
             else:
                 yield from (checked.moved(line) for checked in result.checked)
                 line += result.lines
@@ -106,15 +111,17 @@ class _Ahead:
     def result(self) -> _Result:
         """Wait for the result of the part that comes next, and go on to what follows."""
         try:
-            result: _Result = next(self._workers).recv()
+            result: _Result | EbingestError = next(self._workers).recv()
         except (EOFError, OSError) as error:
             raise killed() from error
+        if isinstance(result, EbingestError):
+            raise result
         self._meter.read += result.end - result.begin
         self.skip()
         return result
 
 
-def _again(part: Part, result: _Result, line: int, shared: Shared, ahead: _Ahead) -> Generator[Checked, None, int]:
+def _again(part: Part, result: _Result, line: int, job: _Job, ahead: _Ahead) -> Generator[Checked, None, int]:
     """Check a part here whose last value goes on in the next ones, and those, until value and part end together.
 
     Returns how many lines that were.
@@ -131,29 +138,40 @@ def _again(part: Part, result: _Result, line: int, shared: Shared, ahead: _Ahead
 
     with opened(part.source) as file:
         read_block = reader(file, result.begin, lambda: end)
-        cutter = Cutter(part.source.name, read_on, shared.limit, glance=shared.glance, is_part=True)
+        cutter = job.cutter(part, read_on)
         for item in cutter.records():
-            yield from (checked.moved(line) for checked in shared.check([item]))
+            yield from (checked.moved(line) for checked in job.check([item]))
             if result.begin + cutter.offset == end and not cutter.within_array:
                 break
         return cutter.lines
 
 
-def _work(pair: socket.socket, mine: Iterator[Part], shared: Shared) -> None:
+def _work(pair: socket.socket, mine: Iterator[Part], job: _Job) -> None:
     pipe = connection.Connection(pair.detach())
-    for part in mine:
-        pipe.send(_result(part, shared))
+    try:
+        for part in mine:
+            pipe.send(_result(part, job))
+    except EbingestError as error:
+        pipe.send(error)
 
 
-def _result(part: Part, shared: Shared) -> _Result:
+def _result(part: Part, job: _Job) -> _Result:
     with opened(part.source) as file:
         begin, end = line_at(file, part.start), line_at(file, part.stop)
-        read_block = reader(file, begin, lambda: end)
-        cutter = Cutter(part.source.name, read_block, shared.limit, glance=shared.glance, is_part=True)
-        checked = list(shared.check(cutter.records()))
-        if not shared.with_records:
-            checked = [each.without_records() for each in checked]
+        cutter = job.cutter(part, reader(file, begin, lambda: end))
+        checked = list(job.check(_left_in_file(part, begin, cutter)))
         return _Result(begin, end, cutter.lines, checked, cutter.is_open)
+
+
+def _left_in_file(part: Part, begin: int, cutter: Cutter) -> Iterator[Checked | RawRecord | Rejection]:
+    """What a cutter gives, without the lines themselves: whoever wants those reads them faster than they travel."""
+    for item in cutter.records():
+        if isinstance(item, Checked) and isinstance(item.plain, Lines):
+            start, end = begin + item.plain.start, begin + cutter.offset
+            lines = LinesInFile(part.source, start, end, item.size)
+            yield item._replace(plain=item.plain._replace(records=lines))
+        else:
+            yield item
 
 
 @contextmanager

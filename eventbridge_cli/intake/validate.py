@@ -71,7 +71,7 @@ class Validator(Glance):
     def _plain(self, plain: Lines | Items) -> Checked:
         events = plain_events(plain.records, strict=self._strict)
         if len(events) < len(plain.records):
-            plain = plain._replace(records=plain.records[: len(events)])
+            plain = plain._replace(records=list(plain.records[: len(events)]))
         if self._key is None:
             return Checked(plain, len(events), {})
         columns = (

@@ -18,7 +18,7 @@ from eventbridge_cli.intake import parts
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
 from eventbridge_cli.intake.key import Key
 from eventbridge_cli.intake.pipeline import Intake
-from eventbridge_cli.intake.share import Shared, share
+from eventbridge_cli.intake.share import share
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
 
@@ -138,5 +138,20 @@ def test_a_killed_process_is_said(tmp_path: Path) -> None:
     path = tmp_path / "x.ndjson"
     path.write_bytes(line(1) + b"\n")
     with pytest.raises(StorageError, match="memory") as caught:
-        list(share([Source("x", path)], Shared(glance=Killed(), limit=1000, with_records=True), 2, Meter()))
+        list(share([Source("x", path)], Killed(), 2, meter=Meter()))
     assert "--jobs" in caught.value.remedy
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that are not what they were when they were checked end the run, and so does a file that is gone."""
+    monkeypatch.setattr(parts, "PART", 1000)
+    path = tmp_path / "x.ndjson"
+    path.write_bytes(b"".join(line(number) + b"\n" for number in range(1_000)))
+    found = share([Source("x", path)], Validator(key=Key()), 2, meter=Meter())
+    first = next(found)
+    path.write_bytes(b"\n" * path.stat().st_size)
+    with pytest.raises(StorageError, match="changed"):
+        first.bodies(first.size)
+    path.unlink()
+    with pytest.raises(StorageError, match="can't be read any more"):
+        list(found)
