@@ -4,7 +4,6 @@ Each says where it came from, so that every message can say `calls.ndjson:17`. A
 every single record is a named tuple, which Python makes in a third of the time; neighbouring lines travel together.
 """
 
-import pickle
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -387,6 +386,8 @@ class Events(Sequence[Event]):
         ready = {name: getattr(self, name) for name in ("joined_keys", "entries", "places", "dropped")}
         names = ("keys", "_ids", "_types", "_times", "_runs", "_raw", "_dropped")
         columns = {name: getattr(self, name) for name in names}
+        import pickle  # noqa: PLC0415 - most commands ship nothing
+
         return ready | {"size": len(self)}, pickle.dumps((columns, list(map(len, self.bodies))))
 
     def __len__(self) -> int:
@@ -439,6 +440,8 @@ class _ShippedEvents(Events):
         packed = self.__dict__.pop("_packed", None)
         if packed is None:
             raise AttributeError(name)
+        import pickle  # noqa: PLC0415
+
         columns, lengths = pickle.loads(packed)  # noqa: S301 - it comes from our own process
         ends = accumulate(lengths, lambda end, length: end + 1 + length, initial=len(ENVELOPE_OPEN) - 1)
         bodies = [self._body[start + 1 : end] for start, end in pairwise(ends)]

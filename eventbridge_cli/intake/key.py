@@ -39,9 +39,9 @@ class Key:
         ]
         together = "\0".join(texts)
         if together.count("\0") != len(texts) - 1:
-            return [self._digest(text.encode()) for text in texts]
+            return self._digests([text.encode() for text in texts])
         # To encode all at once takes a third of the time.
-        return list(map(self._digest, together.encode().split(b"\0")))
+        return self._digests(together.encode().split(b"\0"))
 
     def of_body(self, body: bytes) -> bytes:
         """The digest of an event's key.
@@ -53,12 +53,15 @@ class Key:
 
         value = from_json(body, cache_strings="none")
         parts = [value[path] if self.is_default else _text_at(value, path.split(".")) for path in self.paths]
-        return self._digest("".join([f"{len(part)}:{part}" for part in parts]).encode())
+        return self._digests(["".join([f"{len(part)}:{part}" for part in parts]).encode()])[0]
 
-    def _digest(self, text: bytes) -> bytes:
-        digest = self._blank.copy()  # half the time of making one
-        digest.update(text)
-        return digest.digest()
+    def _digests(self, texts: Iterable[bytes]) -> list[bytes]:
+        digests = []
+        for text in texts:
+            digest = self._blank.copy()  # half the time of making one
+            digest.update(text)
+            digests.append(digest.digest())
+        return digests
 
 
 def missing_key(origin: Origin, data: bytes, missing: KeyError) -> Rejection:

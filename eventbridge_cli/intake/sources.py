@@ -1,25 +1,15 @@
 """From what the user names (files, folders, globs, `-`) to streams of plain bytes."""
 
-import bz2
 import glob
-import gzip
-import lzma
 import stat
-import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eventbridge_cli.errors import UsageError
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,14 +22,9 @@ ENDINGS = (".ndjson", ".jsonl", ".json")
 """What a file in a folder must be called to be taken; a compressed one adds its own ending."""
 
 _COMPRESSED_ENDINGS = ("", ".gz", ".bz2", ".xz", ".zst")
-_MAGIC: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
-    (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream)),
-    (b"BZh", bz2.BZ2File),
-    (b"\xfd7zXZ\x00", lzma.LZMAFile),
-    (b"\x28\xb5\x2f\xfd", zstd.ZstdFile),
-)
+_MAGIC = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ\x00": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
-DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+DAMAGED = (EOFError, OSError)
 """What reading a damaged file or a failing disk raises."""
 
 
@@ -160,6 +145,10 @@ def open_source(source: Source, meter: Meter) -> Iterator[Callable[[int], bytes]
         raw = opened.enter_context(FileIO(file, closefd=source.path is not None))
         buffered = BufferedReader(_Metered(raw, meter), BLOCK)
         start = buffered.peek(8)
-        unpack = next((opener for magic, opener in _MAGIC if start.startswith(magic)), None)
-        read1: Callable[[int], bytes] = (unpack(buffered) if unpack else buffered).read1
-        yield read1
+        packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
+        if packed is None:
+            yield buffered.read1
+            return
+        from eventbridge_cli.intake import unpacking  # noqa: PLC0415 - four libraries that most runs have no use for
+
+        yield getattr(unpacking, packed)(buffered)
