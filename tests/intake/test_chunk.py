@@ -1,6 +1,7 @@
 """Chunks keep their limits, their order and their bytes."""
 
 import json
+import pickle
 import uuid
 from itertools import pairwise
 
@@ -132,3 +133,24 @@ def test_the_request_id_is_a_uuid(number: int) -> None:
     text = Chunk.of([made(number)]).request_id
     parsed = uuid.UUID(text)
     assert (parsed.version, parsed.variant, str(parsed)) == (8, uuid.RFC_4122, text)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from([None, 3]), st.sampled_from([(), ("x",)])), min_size=1))
+def test_a_chunk_from_another_process(kinds: list[tuple[int, int | None, tuple[str, ...]]]) -> None:
+    """A chunk that comes from another process is the same, event by event and in all that the ledger writes of it."""
+    events = [
+        made(number)._replace(origin=Origin("é.json", number, 1, index), key=b"%016d" % number, dropped=dropped)
+        for number, index, dropped in kinds
+    ]
+    chunk = Chunk.of(events)
+    shipped = pickle.loads(pickle.dumps(chunk))  # noqa: S301 - our own
+    for each in (shipped, pickle.loads(pickle.dumps(shipped))):  # noqa: S301
+        assert (len(each.events), each.body, each.sha256) == (len(events), chunk.body, chunk.sha256)
+        assert each.request_id == chunk.request_id
+        for name in ("entries", "places", "dropped", "joined_keys", "keys", "bodies", "listed"):
+            assert getattr(each.events, name) == getattr(chunk.events, name)
+        assert list(each.events) == events
+        assert each == chunk
+    with pytest.raises(AttributeError):
+        _ = shipped.events.nothing_of_that_name
