@@ -134,6 +134,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._stream = cast("asyncio.Transport", transport)
+        # uvloop would keep what is written until all that is ready has had its turn: the other senders' work.
+        self._stream.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
         if self._wanted is None or self._wanted.done():
