@@ -18,8 +18,12 @@ def cores() -> int:
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """An environment without any setting of the tool, in which nothing is read from or left in the user's home."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GENESYS", "EBINGEST", "XDG_"))}
+    """An environment without any setting of the tool, in which nothing is read from or left in the user's home.
+
+    Compiled modules are kept, as they are where a tool is installed.
+    """
+    left_out = ("GENESYS", "EBINGEST", "XDG_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, "HOME": str(home), "NO_COLOR": "1", **variables}
 
 
