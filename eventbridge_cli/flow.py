@@ -4,7 +4,9 @@ Each says where it came from, so that every message can say `calls.ndjson:17`. A
 every single record is a named tuple, which Python makes in a third of the time; neighbouring lines travel together.
 """
 
+import json
 import uuid
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -359,7 +361,7 @@ class Events(Sequence[Event]):
         rows = [f'[{place},{id_},"{key}"]' for place, id_, key in zip(*self._names, strict=True)]
         return f"[{','.join(rows)}]"
 
-    @property
+    @cached_property
     def listed(self) -> str:
         """How a receipt names them: a JSON array with an object for each."""
         quoted = _quoted(self._types), _quoted(self._times)
@@ -368,6 +370,10 @@ class Events(Sequence[Event]):
             for place, id_, key, type_, time in zip(*self._names, *quoted, strict=True)
         ]
         return f"[{','.join(rows)}]"
+
+    def list_now(self) -> None:
+        """Make `listed`, so that it is ready wherever they are shipped to."""
+        len(self.listed)
 
     @cached_property
     def _names(self) -> tuple[list[str], list[str], list[str]]:
@@ -381,14 +387,13 @@ class Events(Sequence[Event]):
             places += [f'{start}{line}"' for line in range(origin.line, origin.line + size)]
         return places, _quoted(self._ids), [key.hex() for key in self.keys]
 
-    def shipped(self) -> tuple[dict[str, Any], bytes]:
-        """What is needed of every chunk, and all else, packed."""
+    def shipped(self) -> dict[str, Any]:
+        """What another process is given of them beside their chunk's body, from which all else can be read again."""
         ready = {name: getattr(self, name) for name in ("joined_keys", "entries", "places", "dropped")}
-        names = ("keys", "_ids", "_types", "_times", "_runs", "_raw", "_dropped")
-        columns = {name: getattr(self, name) for name in names}
-        import pickle  # noqa: PLC0415 - most commands ship nothing
-
-        return ready | {"size": len(self)}, pickle.dumps((columns, list(map(len, self.bodies))))
+        if "listed" in self.__dict__:
+            ready["listed"] = self.listed
+        lengths = array("L", map(len, self.bodies))
+        return ready | {"_lengths": lengths, "_runs": self._runs, "_raw": self._raw, "_dropped": self._dropped}
 
     def __len__(self) -> int:
         return len(self.bodies)
@@ -426,27 +431,32 @@ class Events(Sequence[Event]):
 
 
 class _ShippedEvents(Events):
-    """Events that another process made. What is not ready is unpacked when somebody asks for it: hardly ever."""
+    """Events that another process made. What did not travel is read from the body when somebody asks: hardly ever."""
 
-    size: int
+    _lengths: "array[int]"
+    _body: bytes
 
-    def __init__(self, body: bytes, ready: dict[str, Any], packed: bytes) -> None:
-        self.__dict__.update(ready, _body=body, _packed=packed)
+    def __init__(self, body: bytes, shipped: dict[str, Any]) -> None:
+        self.__dict__.update(shipped, _body=body)
 
     def __len__(self) -> int:
-        return self.size
+        return len(self._lengths)
 
     def __getattr__(self, name: str) -> Any:
-        packed = self.__dict__.pop("_packed", None)
-        if packed is None:
+        if name == "bodies":
+            ends = accumulate(self._lengths, lambda end, length: end + 1 + length, initial=len(ENVELOPE_OPEN) - 1)
+            self.bodies = [self._body[start + 1 : end] for start, end in pairwise(ends)]
+        elif name == "keys":
+            size = len(self.joined_keys) // len(self)
+            self.keys = [self.joined_keys[start : start + size] for start in range(0, size * len(self), size)]
+        elif name in {"_ids", "_types", "_times"}:
+            fields = list(map(json.loads, self.bodies))
+            self._ids = [each["interactionId"] for each in fields]
+            self._types = [each["eventType"] for each in fields]
+            self._times = [each["eventTime"] for each in fields]
+        else:
             raise AttributeError(name)
-        import pickle  # noqa: PLC0415
-
-        columns, lengths = pickle.loads(packed)  # noqa: S301 - it comes from our own process
-        ends = accumulate(lengths, lambda end, length: end + 1 + length, initial=len(ENVELOPE_OPEN) - 1)
-        bodies = [self._body[start + 1 : end] for start, end in pairwise(ends)]
-        self.__dict__.update(columns, bodies=bodies)
-        return getattr(self, name)
+        return self.__dict__[name]
 
 
 @dataclass(frozen=True)
@@ -479,11 +489,11 @@ class Chunk:
         return str(uuid.UUID(bytes=bytes(digest)))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _shipped, (self.body, self.sha256, self.request_id, *self.events.shipped())
+        return _shipped, (self.body, self.sha256, self.request_id, self.events.shipped())
 
 
-def _shipped(body: bytes, digest: str, request_id: str, ready: dict[str, Any], packed: bytes) -> Chunk:
-    chunk = Chunk(_ShippedEvents(body, ready, packed), body)
+def _shipped(body: bytes, digest: str, request_id: str, events: dict[str, Any]) -> Chunk:
+    chunk = Chunk(_ShippedEvents(body, events), body)
     chunk.__dict__.update(sha256=digest, request_id=request_id)
     return chunk
 

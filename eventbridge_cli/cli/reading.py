@@ -48,7 +48,10 @@ def intake_of(
 
         settings = load(**flags)
     if settings is not None:
-        flags = {name: getattr(settings, name) for name in _SETTINGS} | {"key": ",".join(settings.key)}
+        flags = {name: getattr(settings, name) for name in _SETTINGS} | {
+            "key": ",".join(settings.key),
+            "listed": bool(settings.sync),
+        }
     chosen = {"jobs": usable_cores()} | {name: value for name, value in flags.items() if value is not None}
     if "key" in chosen:
         chosen["key"] = Key([path.strip() for path in chosen["key"].split(",")])

@@ -37,6 +37,8 @@ def _make(to: socket.socket, intake: Intake) -> None:
     try:
         for item in intake.chunks():
             items.append(item)
+            if intake.listed and isinstance(item, Chunk):
+                item.events.list_now()
             if isinstance(item, Chunk) or len(items) >= _MOST_AT_ONCE:
                 send((intake.meter.read, items))
                 items = []

@@ -29,7 +29,11 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """What to read, and how to look at it. Every call reads the sources anew."""
+    """What to read, and how to look at it. Every call reads the sources anew.
+
+    `listed` says that the events of each chunk will be listed in a receipt, so that another process that makes the
+    chunks (`jobs`) may do that, too.
+    """
 
     sources: tuple[Source, ...]
     reader: Reader = read
@@ -42,6 +46,7 @@ class Intake:
     chunk_bytes: int = MAX_BYTES
     meter: Meter = field(default_factory=Meter)
     jobs: int = 1
+    listed: bool = False
 
     @property
     def shared(self) -> int:

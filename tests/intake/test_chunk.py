@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stages import chunk
+from support import line
 
 from eventbridge_cli.flow import Chunk, Duplicate, Event, Origin, Outcome, Problem, Reason, Rejection, Stage
 from eventbridge_cli.intake.chunk import ENVELOPE_BYTES
@@ -140,10 +141,15 @@ def test_the_request_id_is_a_uuid(number: int) -> None:
 def test_a_chunk_from_another_process(kinds: list[tuple[int, int | None, tuple[str, ...]]]) -> None:
     """A chunk that comes from another process is the same, event by event and in all that the ledger writes of it."""
     events = [
-        made(number)._replace(origin=Origin("é.json", number, 1, index), key=b"%016d" % number, dropped=dropped)
+        Event(
+            *(Origin("é.json", number, 1, index), line(number) + b" ", line(number), f"interaction-{number}"),
+            *("conversation.answered", "2026-03-02T09:15:03.123Z", dropped, b"%016d" % number),
+        )
         for number, index, dropped in kinds
     ]
     chunk = Chunk.of(events)
+    if kinds[0][0] % 2:
+        chunk.events.list_now()
     shipped = pickle.loads(pickle.dumps(chunk))  # noqa: S301 - our own
     for each in (shipped, pickle.loads(pickle.dumps(shipped))):  # noqa: S301
         assert (len(each.events), each.body, each.sha256) == (len(events), chunk.body, chunk.sha256)
