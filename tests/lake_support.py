@@ -1,16 +1,23 @@
 """What the tests of the data lake need: batches, made as the outbox makes them, and servers in their own process."""
 
+import base64
 import hashlib
+import hmac
 import json
+import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
+import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from pydantic import SecretStr
 from support import line
@@ -20,6 +27,11 @@ from eventbridge_cli.lake.target import Content, Format, Target, open_target
 
 DELIVERED_AT = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)
 SECRET = SecretStr("s3cr3t-c4n4ry")
+S3RVER_KEY = "S3RVER"  # s3rver knows one user, whose id and secret these are
+AZURE_ACCOUNT = "someone"
+AZURE_KEY = base64.b64encode(b"s3cr3t").decode()
+
+_FROM_NPM = Path(__file__).parents[1] / ".ci/node/node_modules/.bin"
 
 
 def entry(number: int = 0, *bodies: bytes, delivered_at: datetime = DELIVERED_AT) -> OutboxEntry:
@@ -54,13 +66,67 @@ def served(script: str, *arguments: str) -> Iterator[str]:
 @contextmanager
 def moto_server() -> Iterator[str]:
     """Moto's S3, in a process of its own. Gives its URL."""
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        urls = (re.search(r"http://127\.0\.0\.1:\d+", said) for said in server.stderr)
-        yield next(url[0] for url in urls if url)
-        server.terminate()
-        server.communicate(timeout=10)
+    with _announced(sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", "0") as url:
+        yield url
+
+
+@contextmanager
+def s3rver_server(folder: Path) -> Iterator[str]:
+    """S3rver, in a process of its own. Gives its URL."""
+    options = ("--address", "127.0.0.1", "--port", "0", "--no-vhost-buckets", "--silent", "--directory", str(folder))
+    with _announced(_from_npm("s3rver"), *options) as url:
+        yield url
+
+
+@contextmanager
+def azurite_server() -> Iterator[str]:
+    """Azurite's blob service, in a process of its own. Gives the URL of its one account."""
+    options = ("--blobPort", "0", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent")
+    accounts = {"AZURITE_ACCOUNTS": f"{AZURE_ACCOUNT}:{AZURE_KEY}"}
+    with _announced(_from_npm("azurite-blob"), "--blobHost", "127.0.0.1", *options, **accounts) as url:
+        yield f"{url}/{AZURE_ACCOUNT}"
+
+
+def _from_npm(program: str) -> str:
+    """Where a server is that `.ci/node/package.json` names. Skips the test that needs it if it is nowhere."""
+    found = shutil.which(program, path=os.pathsep.join((str(_FROM_NPM), os.environ["PATH"])))
+    if found is None:
+        pytest.skip(f"{program} is not installed: npm install --prefix .ci/node --no-package-lock")
+    return found
+
+
+@contextmanager
+def _announced(*command: str, **environment: str) -> Iterator[str]:
+    """A server that says where it listens, once it does. Gives its URL."""
+    with subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            addresses = (re.search(r"127\.0\.0\.1:[1-9]\d*", said) for said in server.stdout)
+            yield f"http://{next(address[0] for address in addresses if address)}"
+        finally:
+            server.terminate()
+            server.communicate(timeout=10)
+
+
+def make_container(account_url: str, name: str) -> None:
+    """Make a container with a signed call, as obstore makes none."""
+    dated = {"x-ms-date": format_datetime(datetime.now(UTC), usegmt=True), "x-ms-version": "2021-12-02"}
+    resource = f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{name}"
+    signed = ["PUT", *[""] * 4, "text/plain", *[""] * 6, *map(":".join, dated.items()), resource, "restype:container"]
+    signature = hmac.digest(base64.b64decode(AZURE_KEY), "\n".join(signed).encode(), "sha256")
+    authorization = {"Authorization": f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(signature).decode()}"}
+    call("PUT", f"{account_url}/{name}?restype=container", headers=dated | authorization)
+
+
+def call(method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+    """Call a server of these tests; it has to succeed."""
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        url, body, {"Content-Type": "text/plain", **(headers or {})}, method=method
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+        answer.read()
 
 
 def consume(brokers: str, topic: str) -> list[Message]:

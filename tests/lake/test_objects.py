@@ -1,68 +1,129 @@
-"""An object store as data lake: moto's S3 on a real socket, in a process of its own, read back with obstore."""
+"""An object store as data lake: two S3 and an Azure, each on a real socket, in a process of its own.
+
+Google's has none: no server that installs from a registry speaks the XML API that obstore uses, conditions and all.
+"""
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
-import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
-from lake_support import batch, entry, moto_server, refusing, silent, target
-from obstore.store import S3Store
+from lake_support import (
+    AZURE_ACCOUNT,
+    AZURE_KEY,
+    S3RVER_KEY,
+    azurite_server,
+    batch,
+    call,
+    entry,
+    make_container,
+    moto_server,
+    refusing,
+    s3rver_server,
+    silent,
+    target,
+)
+from obstore.store import AzureStore, S3Store
 from support import line
 
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.lake.payload import encoder, event_lines, ndjson
 from eventbridge_cli.lake.target import Content, Format
 
+CANARY = b64encode(b"s3cr3t-c4n4ry").decode()
 
-def request(method: str, url: str, body: bytes = b"") -> None:
-    call = urllib.request.Request(url, body, {"Content-Type": "text/plain"}, method=method)  # noqa: S310 - loopback
-    with urllib.request.urlopen(call) as answer:  # noqa: S310 - loopback
-        answer.read()
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """An empty bucket or container, and what reads it back."""
+
+    scheme: str
+    name: str
+    store: S3Store | AzureStore
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.name}"
+
+    def objects(self) -> dict[str, bytes]:
+        return {
+            each["path"]: bytes(self.store.get(each["path"]).bytes()) for part in self.store.list() for each in part
+        }
 
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    """An S3 with one bucket, `lake`. Gives its URL."""
+    """An S3 that knows If-None-Match and takes any credentials."""
     with moto_server() as url:
         yield url
 
 
-@pytest.fixture
-def s3(moto: str, monkeypatch: pytest.MonkeyPatch) -> S3Store:
-    """An empty bucket, and the environment that leads to it."""
-    use(monkeypatch, moto)
-    request("POST", f"{moto}/moto-api/reset")
-    request("PUT", f"{moto}/lake")
-    return S3Store("lake", client_options={"allow_http": True})
+@pytest.fixture(scope="module")
+def s3rver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 that knows its user and passes over If-None-Match."""
+    with s3rver_server(tmp_path_factory.mktemp("s3rver")) as url:
+        yield url
 
 
-def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+@pytest.fixture(scope="module")
+def azurite() -> Iterator[str]:
+    """An Azure Blob Storage that knows its account."""
+    with azurite_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["moto", "s3rver", "azurite"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket of its own for each test at each server, and the environment that leads to it."""
+    url, name = request.getfixturevalue(request.param), f"lake-{next(_NUMBERS)}"
+    if request.param == "azurite":
+        use_azure(monkeypatch, url)
+        make_container(url, name)
+        return Bucket("az", name, AzureStore(name, account_name=AZURE_ACCOUNT, client_options={"allow_http": True}))
+    use_s3(monkeypatch, url)
+    call("PUT", f"{url}/{name}")
+    return Bucket("s3", name, S3Store(name, client_options={"allow_http": True}))
+
+
+def at(*servers: str) -> pytest.MarkDecorator:
+    """A test that is for some of the servers."""
+    return pytest.mark.parametrize("bucket", servers, indirect=True)
+
+
+def use_s3(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     for name in ("AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ALLOW_HTTP", "AWS_SESSION_TOKEN", "AWS_CONDITIONAL_PUT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t-c4n4ry")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", S3RVER_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3RVER_KEY)
 
 
-def objects(store: S3Store) -> dict[str, bytes]:
-    return {each["path"]: bytes(store.get(each["path"]).bytes()) for part in store.list() for each in part}
+def use_azure(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name in ("AZURE_ENDPOINT", "AZURE_ALLOW_HTTP", "AZURE_STORAGE_SAS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", url)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", AZURE_ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", AZURE_KEY)
 
 
-def test_a_batch_arrives_once(s3: S3Store) -> None:
-    """One object for each date, under the prefix; a second put changes nothing, the name stays."""
+def test_a_batch_arrives_once(bucket: Bucket) -> None:
+    """One object for each date, under the prefix; a second put leaves the same, the name stays."""
     whole = batch(entry(0, line(0), line(1, eventTime="2026-03-05T00:00:00Z")), entry(1))
-    lake = target("s3://lake/deep/er/", Content.EVENTS)
+    lake = target(f"{bucket.url}/deep/er/", Content.EVENTS)
     asyncio.run(lake.put(whole))
     expected = {f"deep/er/{each.path}": each.data for each in event_lines(whole)}
     assert len(expected) == 2
-    assert objects(s3) == expected
-    before = list(s3.list())
+    assert bucket.objects() == expected
     asyncio.run(lake.put(whole))
-    assert list(s3.list()) == before
+    assert bucket.objects() == expected
     asyncio.run(lake.aclose())
 
 
@@ -70,80 +131,107 @@ def test_a_batch_arrives_once(s3: S3Store) -> None:
     ("content", "form"),
     [(Content.RECEIPTS, Format.NDJSON), (Content.EVENTS, Format.NDJSON), (Content.EVENTS, Format.PARQUET)],
 )
-def test_everything_can_be_put(s3: S3Store, content: Content, form: Format) -> None:
+def test_everything_can_be_put(bucket: Bucket, content: Content, form: Format) -> None:
     """Receipts, events and Parquet arrive byte for byte, in a bucket without a prefix."""
     whole = batch()
-    asyncio.run(target("s3://lake", content, form).put(whole))
-    assert objects(s3) == {each.path: each.data for each in encoder(content, form)(whole)}
+    asyncio.run(target(bucket.url, content, form).put(whole))
+    assert bucket.objects() == {each.path: each.data for each in encoder(content, form)(whole)}
 
 
-def test_what_is_there_is_not_written_again(s3: S3Store) -> None:
+@at("moto", "azurite")
+def test_what_is_there_is_not_written_again(bucket: Bucket) -> None:
     """An object that has the name already counts as arrived, and stays."""
     whole = batch()
     path = f"date=2026-03-02/{whole.name}.ndjson"
-    s3.put(path, b"first")
-    asyncio.run(target("s3://lake").put(whole))
-    assert objects(s3) == {path: b"first"}
+    bucket.store.put(path, b"first")
+    before = list(bucket.store.list())
+    asyncio.run(target(bucket.url).put(whole))
+    assert bucket.objects() == {path: b"first"}
+    assert list(bucket.store.list()) == before
 
 
-def test_a_server_without_conditional_put(s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@at("moto", "s3rver")
+def test_a_server_without_conditional_put(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is put plainly, as often as one likes."""
     monkeypatch.setenv("AWS_CONDITIONAL_PUT", "disabled")
-    lake, whole = target("s3://lake"), batch()
+    lake, whole = target(bucket.url), batch()
     asyncio.run(lake.put(whole))
     asyncio.run(lake.put(whole))
-    assert objects(s3) == {f"date=2026-03-02/{whole.name}.ndjson": ndjson(whole, Content.RECEIPTS)}
+    assert bucket.objects() == {f"date=2026-03-02/{whole.name}.ndjson": ndjson(whole, Content.RECEIPTS)}
 
 
-def test_a_large_batch_is_one_object(s3: S3Store) -> None:
+def test_a_large_batch_is_one_object(bucket: Bucket) -> None:
     """Twelve megabytes go in one piece."""
     whole = batch(entry(0, *(line(number, attributes={"text": "x" * 400_000}) for number in range(30))))
-    asyncio.run(target("s3://lake", Content.EVENTS).put(whole))
-    [data] = objects(s3).values()
+    asyncio.run(target(bucket.url, Content.EVENTS).put(whole))
+    [data] = bucket.objects().values()
     assert data == ndjson(whole, Content.EVENTS)
 
 
-def test_the_check_writes_its_marker_alone(s3: S3Store) -> None:
+def test_the_check_writes_its_marker_alone(bucket: Bucket) -> None:
     """The right to write is proved by writing, again and again; the marker is no data to readers of lakes."""
-    lake = target("s3://lake/deep")
+    lake = target(f"{bucket.url}/deep")
     asyncio.run(lake.check())
     asyncio.run(lake.check())
-    assert list(objects(s3)) == ["deep/_ebingest"]
+    assert list(bucket.objects()) == ["deep/_ebingest"]
 
 
-def test_a_missing_bucket(s3: S3Store) -> None:
+def test_a_missing_bucket(bucket: Bucket) -> None:
     """The check fails with exit 3, a put for good."""
-    lake = target("s3://nowhere/deep")
-    with pytest.raises(ConfigurationError, match=r"s3://nowhere/deep .* NoSuchBucket") as caught:
+    lake = target(f"{bucket.scheme}://nowhere/deep")
+    missing = r"://nowhere/deep .*: HTTP 404 (NoSuchBucket|ContainerNotFound)"
+    with pytest.raises(ConfigurationError, match=missing) as caught:
         asyncio.run(lake.check())
     assert "Make the bucket or container" in caught.value.remedy
-    with pytest.raises(TargetError, match="NoSuchBucket") as failed:
+    with pytest.raises(TargetError, match=missing) as failed:
         asyncio.run(lake.put(batch()))
     assert failed.value.permanent
-    assert objects(s3) == {}
+    assert bucket.objects() == {}
 
 
-def test_refused_credentials(moto: str, s3: S3Store) -> None:
-    """A server that knows its users: the check fails with exit 3, a put for good, and no secret is shown."""
-    lake = target("s3://lake")
-    request("POST", f"{moto}/moto-api/reset-auth", b"0")
+@at("moto")
+def test_refused_credentials(moto: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has been told to know nobody."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
+    call("POST", f"{moto}/moto-api/reset-auth", b"0")
     try:
-        with pytest.raises(ConfigurationError, match="HTTP 403 InvalidAccessKeyId") as caught:
-            asyncio.run(lake.check())
-        with pytest.raises(TargetError, match="HTTP 403 InvalidAccessKeyId") as failed:
-            asyncio.run(lake.put(batch()))
+        assert_refused(bucket, "AWS_SECRET_ACCESS_KEY", "InvalidAccessKeyId")
     finally:
-        request("POST", f"{moto}/moto-api/reset-auth", b"Infinity")
-    assert "AWS_ACCESS_KEY_ID" in caught.value.remedy
+        call("POST", f"{moto}/moto-api/reset-auth", b"Infinity")
+    assert bucket.objects() == {}
+
+
+@pytest.mark.parametrize(
+    ("bucket", "variable", "code"),
+    [
+        ("s3rver", "AWS_ACCESS_KEY_ID", "InvalidAccessKeyId"),
+        ("azurite", "AZURE_STORAGE_ACCOUNT_KEY", "AuthorizationFailure"),
+    ],
+    indirect=["bucket"],
+)
+def test_wrong_credentials(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, variable: str, code: str) -> None:
+    """S3rver looks at who signed, Azurite at the signature too."""
+    monkeypatch.setenv(variable, CANARY)
+    assert_refused(bucket, variable, code)
+    assert bucket.objects() == {}
+
+
+def assert_refused(bucket: Bucket, variable: str, code: str) -> None:
+    """The check fails with exit 3, a put for good; the remedy names the variable, and nothing shows what it holds."""
+    lake = target(bucket.url)
+    with pytest.raises(ConfigurationError, match=f"HTTP 403 {code}") as caught:
+        asyncio.run(lake.check())
+    with pytest.raises(TargetError, match=f"HTTP 403 {code}") as failed:
+        asyncio.run(lake.put(batch()))
+    assert variable in caught.value.remedy
     assert failed.value.permanent
-    assert "c4n4ry" not in f"{caught.value}{failed.value}"
-    assert objects(s3) == {}
+    assert CANARY not in f"{caught.value}{failed.value}"
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refused connection fails the check, and is a passing fault of a put."""
     with refusing() as address:
-        use(monkeypatch, f"http://{address}")
+        use_s3(monkeypatch, f"http://{address}")
         lake = target("s3://lake")
         with pytest.raises(ConfigurationError, match="s3://lake can't be written to: Connection refused"):
             asyncio.run(lake.check())
@@ -152,20 +240,21 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not caught.value.permanent
 
 
-def test_plain_http_to_another_machine_is_asked_for(moto: str, s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@at("moto")
+def test_plain_http_to_another_machine_is_asked_for(moto: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that is not that of loopback is spoken to in the clear with AWS_ALLOW_HTTP alone."""
-    use(monkeypatch, moto.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104 - reaches loopback, and is not its address
+    use_s3(monkeypatch, moto.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104 - reaches loopback, and is not its address
     with pytest.raises(ConfigurationError, match="plain http is taken for this machine alone"):
-        asyncio.run(target("s3://lake").check())
+        asyncio.run(target(bucket.url).check())
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    asyncio.run(target("s3://lake").check())
-    assert list(objects(s3)) == ["_ebingest"]
+    asyncio.run(target(bucket.url).check())
+    assert list(bucket.objects()) == ["_ebingest"]
 
 
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check says which variables to set. The machine's role is asked for at the address that is set for that."""
     with refusing() as address:
-        use(monkeypatch, f"http://{address}")
+        use_s3(monkeypatch, f"http://{address}")
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://{address}")
@@ -177,7 +266,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_put_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that never answers holds up neither the event loop nor whoever waits no longer."""
     with silent() as address:
-        use(monkeypatch, f"http://{address}")
+        use_s3(monkeypatch, f"http://{address}")
         with pytest.raises(TimeoutError):
             asyncio.run(asyncio.wait_for(target("s3://lake").put(batch()), 0.2))
 
@@ -192,7 +281,7 @@ def test_the_process_ends_in_order_right_after_a_put(monkeypatch: pytest.MonkeyP
         "except TargetError as error: sys.exit(error.exit_code)\n"
     )
     with refusing() as address:
-        use(monkeypatch, f"http://{address}")
+        use_s3(monkeypatch, f"http://{address}")
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(10)]
     assert codes == [5] * 10
