@@ -40,15 +40,17 @@ _CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
+_PLAIN_HTTP = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
 _METADATA_SERVICE = re.compile("/latest/api/token|/latest/meta-data/|/computeMetadata/|/metadata/identity/")
 """Where the machine's own role is asked for, when there are no other credentials."""
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _SYSTEM_ERROR = re.compile(r'(?:message|error): "([^"\n]+)"')
+_BAD_SCHEME = "BadScheme"
 _CLIENT_ERRORS = {
     "TimedOut": "there was no answer in time",
-    "BadScheme": "plain http is taken for this machine alone, or with AWS_ALLOW_HTTP=true",
+    _BAD_SCHEME: "plain http is taken for this machine alone, unless it is asked for",
 }
 _URL = re.compile(r"https?://\S+")
 _PASSING = {"408", "425", "429"}
@@ -126,6 +128,8 @@ class ObjectsTarget:
             return "Make the bucket or container, or mend its name in the URL."
         if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _METADATA_SERVICE.search(str(error)):
             return f"Set {_CREDENTIALS[self._scheme]} to credentials that may put objects there."
+        if _BAD_SCHEME in str(error):
+            return f"Use https, or set {_PLAIN_HTTP[self._scheme]}=true."
         return "Check the network and the cloud's own variables, as for region and endpoint, then run again."
 
     async def aclose(self) -> None:
@@ -134,10 +138,11 @@ class ObjectsTarget:
 
 def _store(scheme: str, bucket: str, prefix: str) -> S3Store | GCSStore | AzureStore:
     # Not as client options: those would put aside what the environment says of proxies, certificates and http.
-    config: Any = {"user_agent": f"ebingest/{__version__}"}
     endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
-    if is_loopback(urlsplit(endpoint).hostname or ""):
-        config["allow_http"] = "true"
+    here = is_loopback(urlsplit(endpoint).hostname or "")
+    # Said in any case: left to itself, the client of Google's takes plain http from everywhere.
+    allow_http = "true" if here else os.environ.get(_PLAIN_HTTP[scheme]) or "false"
+    config: Any = {"user_agent": f"ebingest/{__version__}", "allow_http": allow_http}
     return _STORES[scheme](bucket, prefix=prefix or None, config=config, retry_config=_RETRY)
 
 

@@ -5,6 +5,7 @@ Google's has none: no server that installs from a registry speaks the XML API th
 
 import asyncio
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -240,15 +241,44 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not caught.value.permanent
 
 
-@at("moto")
-def test_plain_http_to_another_machine_is_asked_for(moto: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that is not that of loopback is spoken to in the clear with AWS_ALLOW_HTTP alone."""
-    use_s3(monkeypatch, moto.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104 - reaches loopback, and is not its address
-    with pytest.raises(ConfigurationError, match="plain http is taken for this machine alone"):
+@pytest.mark.parametrize(
+    ("bucket", "endpoint", "permission"),
+    [
+        ("moto", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"),
+        ("azurite", "AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP"),
+    ],
+    indirect=["bucket"],
+)
+def test_plain_http_to_another_machine_is_asked_for(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, endpoint: str, permission: str
+) -> None:
+    """An address that is not that of loopback is spoken to in the clear with the cloud's own permission alone."""
+    loopback = os.environ[endpoint]
+    monkeypatch.setenv(endpoint, loopback.replace("127.0.0.1", "0.0.0.0"))  # noqa: S104 - leads there all the same
+    with pytest.raises(ConfigurationError, match="plain http is taken for this machine alone") as caught:
         asyncio.run(target(bucket.url).check())
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    assert f"{permission}=true" in caught.value.remedy
+    monkeypatch.setenv(permission, "true")
     asyncio.run(target(bucket.url).check())
     assert list(bucket.objects()) == ["_ebingest"]
+
+
+def test_google_is_spoken_to_in_the_clear_likewise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although its client would take plain http from everywhere. On loopback it gets as far as the socket."""
+    account = {"disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", json.dumps(account))
+    monkeypatch.delenv("GOOGLE_ALLOW_HTTP", raising=False)
+    with refusing() as address:
+        monkeypatch.setenv("GOOGLE_BASE_URL", f"http://{address}")
+        with pytest.raises(ConfigurationError, match="gs://lake can't be written to: Connection refused"):
+            asyncio.run(target("gs://lake").check())
+        monkeypatch.setenv("GOOGLE_BASE_URL", f"http://{address.replace('127.0.0.1', '0.0.0.0')}")  # noqa: S104
+        with pytest.raises(ConfigurationError, match="plain http is taken for this machine alone") as caught:
+            asyncio.run(target("gs://lake").check())
+        assert "GOOGLE_ALLOW_HTTP=true" in caught.value.remedy
+        monkeypatch.setenv("GOOGLE_ALLOW_HTTP", "true")
+        with pytest.raises(ConfigurationError, match="gs://lake can't be written to: Connection refused"):
+            asyncio.run(target("gs://lake").check())
 
 
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
