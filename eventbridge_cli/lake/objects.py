@@ -40,6 +40,11 @@ _CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
+_IN_HEADERS = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    "gs": (),
+    "az": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_TOKEN"),
+}
 _PLAIN_HTTP = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
 _METADATA_SERVICE = re.compile("/latest/api/token|/latest/meta-data/|/computeMetadata/|/metadata/identity/")
 """Where the machine's own role is asked for, when there are no other credentials."""
@@ -137,6 +142,9 @@ class ObjectsTarget:
 
 
 def _store(scheme: str, bucket: str, prefix: str) -> S3Store | GCSStore | AzureStore:
+    for name in _IN_HEADERS[scheme]:
+        if not os.environ.get(name, "").isprintable():  # the client would panic, which no handler of errors sees
+            raise ValueError(f"{name} holds the end of a line, or another character that no header may")
     # Not as client options: those would put aside what the environment says of proxies, certificates and http.
     endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
     here = is_loopback(urlsplit(endpoint).hostname or "")

@@ -293,6 +293,27 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Set AWS_ACCESS_KEY_ID" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("s3://lake", "AWS_ACCESS_KEY_ID"),
+        ("s3://lake", "AWS_SESSION_TOKEN"),
+        ("s3://lake", "AWS_REGION"),
+        ("s3://lake", "AWS_DEFAULT_REGION"),
+        ("az://lake", "AZURE_STORAGE_ACCOUNT_NAME"),
+        ("az://lake", "AZURE_STORAGE_TOKEN"),
+    ],
+)
+def test_a_line_end_in_a_variable(monkeypatch: pytest.MonkeyPatch, url: str, variable: str) -> None:
+    """As a secret that was read from a file has it: the variable is named, what it holds is not shown."""
+    monkeypatch.setenv(variable, f"{CANARY}\n")
+    with pytest.raises(
+        ConfigurationError, match=f"{url} can't be opened: {variable} holds the end of a line"
+    ) as caught:
+        target(url)
+    assert CANARY not in str(caught.value)
+
+
 def test_a_put_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that never answers holds up neither the event loop nor whoever waits no longer."""
     with silent() as address:
