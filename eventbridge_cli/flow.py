@@ -489,13 +489,11 @@ class Chunk:
         return str(uuid.UUID(bytes=bytes(digest)))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _shipped, (self.body, self.sha256, self.request_id, self.events.shipped())
+        return _shipped, (self.body, self.events.shipped())
 
 
-def _shipped(body: bytes, digest: str, request_id: str, events: dict[str, Any]) -> Chunk:
-    chunk = Chunk(_ShippedEvents(body, events), body)
-    chunk.__dict__.update(sha256=digest, request_id=request_id)
-    return chunk
+def _shipped(body: bytes, events: dict[str, Any]) -> Chunk:
+    return Chunk(_ShippedEvents(body, events), body)
 
 
 @dataclass(frozen=True, slots=True)

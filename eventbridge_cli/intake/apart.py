@@ -2,6 +2,8 @@
 
 import pickle
 import socket
+import threading
+from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -16,10 +18,11 @@ LENGTH_BYTES = 8
 """Before each message stands its length; a message is `(bytes read so far, items)`, None at the end, or an error."""
 
 _MOST_AT_ONCE = 1000
+_MOST_BYTES_AHEAD = 8_000_000  # that are made before anybody takes them: the other process has yet to start
 
 
 def apart(intake: Intake) -> AbstractContextManager[socket.socket]:
-    """A socket that gives the chunks of `intake`, made in another process, a few ahead of what is read.
+    """A socket that gives the chunks of `intake`, made in another process, ahead of what is read.
 
     Of `intake.jobs`, that process and this one are two; the others check records for it. It is made by fork, before
     anything is opened that it should not hold.
@@ -28,11 +31,7 @@ def apart(intake: Intake) -> AbstractContextManager[socket.socket]:
 
 
 def _make(to: socket.socket, intake: Intake) -> None:
-    def send(message: object) -> None:
-        data = pickle.dumps(message)
-        to.sendall(len(data).to_bytes(LENGTH_BYTES))
-        to.sendall(data)
-
+    messages = _Messages(to)
     items: list[Item] = []
     try:
         for item in intake.chunks():
@@ -40,9 +39,61 @@ def _make(to: socket.socket, intake: Intake) -> None:
             if intake.listed and isinstance(item, Chunk):
                 item.events.list_now()
             if isinstance(item, Chunk) or len(items) >= _MOST_AT_ONCE:
-                send((intake.meter.read, items))
+                messages.send((intake.meter.read, items))
                 items = []
-        send((intake.meter.read, items))
-        send(None)
+        messages.send((intake.meter.read, items))
+        messages.send(None)
     except EbingestError as error:
-        send(error)
+        messages.send(error)
+    messages.end()
+
+
+class _Messages:
+    """Sends messages in a thread of its own."""
+
+    def __init__(self, to: socket.socket) -> None:
+        self._to = to
+        self._waiting = deque[bytes]()
+        self._bytes = 0
+        self._ended = False
+        self._is_taken = True
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._send_all, name="sending", daemon=True)
+        self._thread.start()
+
+    def send(self, message: object) -> None:
+        """Send a message, or have it sent as soon as it is taken.
+
+        Raises:
+            BrokenPipeError: nobody takes messages any more.
+        """
+        data = pickle.dumps(message)
+        with self._changed:
+            self._changed.wait_for(lambda: self._bytes < _MOST_BYTES_AHEAD)
+            if not self._is_taken:
+                raise BrokenPipeError
+            self._waiting.append(data)
+            self._bytes += len(data)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Wait until all is sent."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _send_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended)
+                if not self._waiting:
+                    return
+                data = self._waiting.popleft()
+            try:
+                self._to.sendall(len(data).to_bytes(LENGTH_BYTES) + data)
+            except (BrokenPipeError, ConnectionResetError):
+                self._is_taken = False
+            with self._changed:
+                self._bytes -= len(data)
+                self._changed.notify_all()
