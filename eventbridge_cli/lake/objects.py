@@ -145,11 +145,11 @@ def _store(scheme: str, bucket: str, prefix: str) -> S3Store | GCSStore | AzureS
     for name in _IN_HEADERS[scheme]:
         if not os.environ.get(name, "").isprintable():  # the client would panic, which no handler of errors sees
             raise ValueError(f"{name} holds the end of a line, or another character that no header may")
-    # Not as client options: those would put aside what the environment says of proxies, certificates and http.
     endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS[scheme])), "")
     here = is_loopback(urlsplit(endpoint).hostname or "")
     # Said in any case: left to itself, the client of Google's takes plain http from everywhere.
     allow_http = "true" if here else os.environ.get(_PLAIN_HTTP[scheme]) or "false"
+    # Not as client options: those would put aside what the environment says of proxies and certificates.
     config: Any = {"user_agent": f"ebingest/{__version__}", "allow_http": allow_http}
     return _STORES[scheme](bucket, prefix=prefix or None, config=config, retry_config=_RETRY)
 
