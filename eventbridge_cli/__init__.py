@@ -8,10 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eventbridge_cli.bulk import Chunk
     from eventbridge_cli.delivery.client import build_client
     from eventbridge_cli.delivery.ingester import EventBridgeIngester
     from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
-    from eventbridge_cli.flow import Chunk, Duplicate, Event, Receipt, Rejection
+    from eventbridge_cli.facts import Receipt
+    from eventbridge_cli.flow import Duplicate, Event, Rejection
     from eventbridge_cli.intake.dedupe import DeduplicationCache
     from eventbridge_cli.intake.pipeline import Intake
     from eventbridge_cli.intake.sources import resolve
@@ -41,7 +43,7 @@ __all__ = [
 
 _HOMES = {
     "AuditLogger": "ledger.audit",
-    "Chunk": "flow",
+    "Chunk": "bulk",
     "Credentials": "delivery.oauth",
     "DeduplicationCache": "intake.dedupe",
     "Duplicate": "flow",
@@ -51,7 +53,7 @@ _HOMES = {
     "EventBridgeIngester": "delivery.ingester",
     "GenesysAuth": "delivery.oauth",
     "Intake": "intake.pipeline",
-    "Receipt": "flow",
+    "Receipt": "facts",
     "Rejection": "flow",
     "RoutingMetadata": "models",
     "build_client": "delivery.client",

@@ -27,7 +27,7 @@ from eventbridge_cli.run import credentials
 from eventbridge_cli.settings import Endpoints, Settings, endpoints, given, load
 
 if TYPE_CHECKING:
-    from eventbridge_cli.flow import TokenIssued
+    from eventbridge_cli.facts import TokenIssued
 
 _PATIENCE = 30.0  # seconds for one check
 _ANSWER = 10.0  # seconds for one answer

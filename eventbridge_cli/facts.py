@@ -1,7 +1,12 @@
-"""What is handed on once events are delivered: nouns that only a run which delivers has a use for."""
+"""The facts of a delivery, from the first POST to what is handed on: nouns that only a run has a use for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+
+from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.flow import Duplicate, Event, Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,120 @@ class Destination:
     target: str
     content: str
     form: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One POST and what came of it.
+
+    `outcome` is a short word (`delivered`, `http_503`, `timeout`, ...); `seconds` runs from the start of the
+    request to the last byte of the answer. `unknown` marks a request that was sent and never answered: the
+    server may have it. `delay` is the wait before the next attempt, in seconds.
+    """
+
+    number: int
+    outcome: str
+    seconds: float
+    status: int | None = None
+    correlation_id: str = ""
+    unknown: bool = False
+    delay: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The server said no, for good, about this event."""
+
+    event: Event
+    message: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of every event of one chunk. Each stands in exactly one of the three lists.
+
+    `cause` says why events are pending; `warning` what was odd about an answer that counts as delivery.
+    """
+
+    chunk: Chunk
+    request_id: str
+    delivered: Sequence[Event]
+    refused: tuple[Refusal, ...]
+    pending: Sequence[Event]
+    attempts: tuple[Attempt, ...]
+    cause: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A chunk is about to be posted; `again` if it was posted before in this run, under the same request id."""
+
+    chunk: Chunk
+    request_id: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A POST of `size` bytes has come to its end, with an answer or without."""
+
+    request_id: str
+    size: int
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """An attempt failed and another one follows after `attempt.delay` seconds."""
+
+    request_id: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A chunk is sent again in parts; `limit` is the request size that the server takes, if it said so."""
+
+    request_id: str
+    parts: tuple[str, ...]
+    cause: str
+    limit: int | None = None
+
+
+class SyncState(StrEnum):
+    """How far entries are on their way to the data lake."""
+
+    SYNCED = "synced"
+    RETRYING = "retrying"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What became of entries that are handed to a target of the data lake.
+
+    A batch is `synced` once all of it has arrived, `retrying` while another try follows, and `failed` if none does
+    before somebody mends something. What is left in the outbox at the end is `pending`; it need not have a batch yet.
+    `message` says why, where it is not synced.
+    """
+
+    target: str
+    batch: str | None
+    entries: int
+    state: SyncState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssued:
+    """The platform gave a token. Its lifetime in seconds and its scope, never the token."""
+
+    expires_in: float
+    scope: str
+    seconds: float
+
+
+Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicate | Event | HandOver

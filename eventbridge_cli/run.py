@@ -15,6 +15,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from eventbridge_cli import __version__
+from eventbridge_cli.bulk import Chunk
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
@@ -22,20 +23,22 @@ from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.pump import Inlet, Pump
 from eventbridge_cli.errors import ConfigurationError, EbingestError, InterruptedRunError, PendingError
-from eventbridge_cli.flow import Chunk, DeliveredKeys, Duplicate, Fact, Receipt, Rejection
+from eventbridge_cli.facts import Fact, Receipt
+from eventbridge_cli.flow import DeliveredKeys, Duplicate, Rejection
 from eventbridge_cli.intake.apart import LENGTH_BYTES
 from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.share import killed
 from eventbridge_cli.intake.sources import Meter, Source
+from eventbridge_cli.ledger.account import ErrorBudget
 from eventbridge_cli.ledger.audit import new_run
 from eventbridge_cli.ledger.book import Ledger, Places, opened
 from eventbridge_cli.ledger.delivered import scope_name, store_path
 from eventbridge_cli.ledger.lock import lock_folder
 from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
-from eventbridge_cli.ledger.tally import ErrorBudget, Tally
+from eventbridge_cli.ledger.tally import Tally
 from eventbridge_cli.settings import Endpoints, Settings, endpoints
 from eventbridge_cli.sync import HandingOver, lanes_of
 

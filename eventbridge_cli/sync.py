@@ -14,8 +14,7 @@ from platformdirs import user_state_path
 
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.errors import ConfigurationError, StateLockedError, StorageError
-from eventbridge_cli.facts import Destination
-from eventbridge_cli.flow import HandOver
+from eventbridge_cli.facts import Destination, HandOver
 from eventbridge_cli.lake.target import Content, Format, Target, open_target
 from eventbridge_cli.lake.worker import Worker
 from eventbridge_cli.ledger.delivered import scope_name, store_path

@@ -17,25 +17,26 @@ from eventbridge_cli.cli.app import app
 from eventbridge_cli.sandbox.process import SandboxProcess
 
 PACKAGE = ROOT / "eventbridge_cli"
-NOUNS = {"flow", "errors"}
+NOUNS = {"flow", "bulk", "facts", "errors"}
 MAY_IMPORT = {
     "flow": set(),
-    "facts": {"flow"},
+    "bulk": {"flow"},
+    "facts": {"flow", "bulk"},
     "errors": set(),
     "fields": set(),
     "schema": {"fields"},
     "models": {"schema"},
     "cores": set(),
     "settings": {"errors"},
-    "intake": NOUNS | {"fields", "schema", "intake"},
+    "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
     "delivery": NOUNS | {"delivery"},
-    "ledger": NOUNS | {"facts", "ledger"},
+    "ledger": NOUNS | {"ledger"},
     "lake": NOUNS | {"facts", "fields", "schema", "settings", "lake"},
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
     "watch": NOUNS | {"ledger", "watch"},
-    "sync": NOUNS | {"facts", "settings", "delivery", "ledger", "lake"},
+    "sync": NOUNS | {"settings", "delivery", "ledger", "lake"},
     "run": NOUNS | {"settings", "intake", "delivery", "ledger", "sync"},
     "doctor": NOUNS | {"settings", "delivery", "ledger", "run"},
     "cli": NOUNS

@@ -16,12 +16,14 @@ from pydantic import SecretStr
 from stages import chunk, dedupe, records, validate
 from support import line
 
+from eventbridge_cli.bulk import Chunk
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.errors import EbingestError
-from eventbridge_cli.flow import Chunk, Duplicate, Event, Fact, Receipt, Rejection
+from eventbridge_cli.facts import Fact, Receipt
+from eventbridge_cli.flow import Duplicate, Event, Rejection
 from eventbridge_cli.intake.cut import Cutter
 from eventbridge_cli.intake.dedupe import DeduplicationCache
 from eventbridge_cli.intake.key import Key

@@ -15,12 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pydantic import SecretStr
 from support import line
 
+from eventbridge_cli.bulk import Chunk
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.errors import EbingestError
-from eventbridge_cli.flow import Chunk, Fact, Receipt
+from eventbridge_cli.facts import Fact, Receipt
 from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.key import Key
 from eventbridge_cli.intake.pipeline import Intake

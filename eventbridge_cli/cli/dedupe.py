@@ -46,7 +46,7 @@ def dedupe(
     """
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.flow import Duplicate, Rejection
-    from eventbridge_cli.ledger.tally import Tally
+    from eventbridge_cli.ledger.account import Account
 
     intake = intake_of(
         inputs,
@@ -58,7 +58,7 @@ def dedupe(
         max_record_bytes=max_record_bytes,
         jobs=jobs,
     )
-    screen, tally = Screen(quiet=quiet, progress=progress), Tally()
+    screen, tally = Screen(quiet=quiet, progress=progress), Account()
     with ExitStack() as files:
         out = files.enter_context(written(output or Path("-")))
         assert out is not None  # noqa: S101 - there is a path

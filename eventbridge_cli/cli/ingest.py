@@ -234,7 +234,7 @@ def ingest(
     What earlier runs delivered is not sent again, so that the same command resumes a run that was cut short.
     """
     from eventbridge_cli.cli.screen import Screen
-    from eventbridge_cli.ledger.tally import ErrorBudget
+    from eventbridge_cli.ledger.account import ErrorBudget
     from eventbridge_cli.settings import load
 
     flags: dict[str, Any] = {

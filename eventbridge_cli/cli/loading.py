@@ -25,10 +25,10 @@ class Output(StrEnum):
 
 def show_plan(intake: "Intake", settings: "Settings", screen: "Screen", output: Output) -> NoReturn:
     """Print what a run would send, and end."""
-    from eventbridge_cli.flow import Chunk
-    from eventbridge_cli.ledger.tally import Tally
+    from eventbridge_cli.bulk import Chunk
+    from eventbridge_cli.ledger.account import Account
 
-    tally, chunks, events, size = Tally(), 0, 0, 0
+    tally, chunks, events, size = Account(), 0, 0, 0
     with screen.watch(tally, intake.meter):
         for item in intake.chunks():
             if isinstance(item, Chunk):

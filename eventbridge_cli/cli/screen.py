@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from eventbridge_cli.errors import EbingestError
-    from eventbridge_cli.flow import Duplicate, Fact, Rejection
+    from eventbridge_cli.facts import Fact
+    from eventbridge_cli.flow import Duplicate, Rejection
     from eventbridge_cli.intake.sources import Meter
+    from eventbridge_cli.ledger.account import Account, Counts
     from eventbridge_cli.ledger.summary import Summary
-    from eventbridge_cli.ledger.tally import Counts, Tally
 
 __all__ = ["Screen", "safe"]
 
@@ -79,7 +80,8 @@ class Screen:
 
     def fact(self, fact: "Fact") -> None:
         """What --verbose tells of a run while it lasts."""
-        from eventbridge_cli.flow import HandOver, Receipt, Rejection, Retried, Split, SyncState, TokenIssued
+        from eventbridge_cli.facts import HandOver, Receipt, Retried, Split, SyncState, TokenIssued
+        from eventbridge_cli.flow import Rejection
 
         match fact:
             case Retried(request_id, attempt):
@@ -109,7 +111,7 @@ class Screen:
     # Progress
 
     @contextmanager
-    def watch(self, tally: "Tally", meter: "Meter") -> Iterator[None]:
+    def watch(self, tally: "Account", meter: "Meter") -> Iterator[None]:
         """Show how far a run has come: a bar on a terminal, a line every 30 seconds elsewhere."""
         if self._quiet or self._progress == When.NEVER:
             yield
@@ -130,7 +132,7 @@ class Screen:
         for parts in _account(rows):
             self._line(*parts)
 
-    def troubles(self, tally: "Tally") -> None:
+    def troubles(self, tally: "Account") -> None:
         """What was wrong, most frequent first, with one place each."""
         found = sorted(tally.troubles.values(), key=lambda trouble: -trouble.count)
         self._troubles([(t.count, t.reason, t.code, t.path, t.example) for t in found])
@@ -270,7 +272,7 @@ def _account(rows: dict[str, int]) -> Iterator[tuple[Part, ...]]:
 
 
 @contextmanager
-def _bar(console: "Console", tally: "Tally", meter: "Meter") -> Iterator[None]:
+def _bar(console: "Console", tally: "Account", meter: "Meter") -> Iterator[None]:
     from rich.console import Group
     from rich.live import Live
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
@@ -313,7 +315,7 @@ def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def _counts_line(tally: "Tally") -> str:
+def _counts_line(tally: "Account") -> str:
     counts: Counts = tally.counts
     seconds = max(tally.clock() - tally.started, 0.001)
     parts = [f"{counts.read:,} read"]
@@ -325,7 +327,7 @@ def _counts_line(tally: "Tally") -> str:
     return ", ".join(parts)
 
 
-def _progress_line(tally: "Tally", meter: "Meter") -> str:
+def _progress_line(tally: "Account", meter: "Meter") -> str:
     share = f" ({100 * meter.read / meter.total:.0f} % of the input)" if meter.total else ""
     return f"{duration(tally.clock() - tally.started)}: {_counts_line(tally)}{share}"
 

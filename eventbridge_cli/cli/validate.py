@@ -24,8 +24,9 @@ from eventbridge_cli.cli.options import (
 from eventbridge_cli.cli.reading import intake_of, written
 
 if TYPE_CHECKING:
-    from eventbridge_cli.flow import Checked, Rejection
-    from eventbridge_cli.ledger.tally import Tally
+    from eventbridge_cli.bulk import Checked
+    from eventbridge_cli.flow import Rejection
+    from eventbridge_cli.ledger.account import Account
 
 
 class Output(StrEnum):
@@ -66,13 +67,13 @@ def validate(
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.errors import TooManyErrorsError
     from eventbridge_cli.flow import Rejection
-    from eventbridge_cli.ledger.tally import ErrorBudget, Tally
+    from eventbridge_cli.ledger.account import Account, ErrorBudget
 
     intake = intake_of(
         inputs, strict=strict, own_files=[valid_out, invalid_out], max_record_bytes=max_record_bytes, jobs=jobs
     )
     budget = ErrorBudget.parse(max_errors) if max_errors else None
-    screen, tally = Screen(quiet=quiet, progress=progress), Tally()
+    screen, tally = Screen(quiet=quiet, progress=progress), Account()
     report = {
         Output.TEXT: screen.rejection,
         Output.JSON: _json_reporter(),
@@ -115,7 +116,7 @@ def validate(
     raise typer.Exit(1 if tally.counts.rejected else 0)
 
 
-def _take(checked: "Checked", tally: "Tally", tell: "Callable[[Rejection], None]", valid: BinaryIO | None) -> None:
+def _take(checked: "Checked", tally: "Account", tell: "Callable[[Rejection], None]", valid: BinaryIO | None) -> None:
     """Count records, tell of the bad ones and keep the others, up to where `tell` raises."""
     from eventbridge_cli.flow import Rejection
 

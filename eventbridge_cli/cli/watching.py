@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from eventbridge_cli.errors import ConfigurationError, EbingestError
 
 if TYPE_CHECKING:
-    from eventbridge_cli.flow import Fact
+    from eventbridge_cli.facts import Fact
     from eventbridge_cli.intake.sources import Meter
     from eventbridge_cli.ledger.tally import Tally
     from eventbridge_cli.run import Job

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 
+from eventbridge_cli.bulk import Chunk
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
 from eventbridge_cli.delivery.oauth import GenesysAuth, Token
@@ -25,18 +26,8 @@ from eventbridge_cli.delivery.verdict import (
     verdict,
 )
 from eventbridge_cli.errors import CredentialsError, EbingestError, PendingError
-from eventbridge_cli.flow import (
-    Answered,
-    Attempt,
-    Chunk,
-    Event,
-    Fact,
-    Receipt,
-    Refusal,
-    Retried,
-    Split,
-    Submitted,
-)
+from eventbridge_cli.facts import Answered, Attempt, Fact, Receipt, Refusal, Retried, Split, Submitted
+from eventbridge_cli.flow import Event
 
 CLIENT_VERSION = "2.0.0"
 """The `X-Genesys-Platform-Client-Version` that the endpoint asks for."""

@@ -16,7 +16,7 @@ from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, excerpt, retry_after
 from eventbridge_cli.errors import CredentialsError, PendingError
-from eventbridge_cli.flow import TokenIssued
+from eventbridge_cli.facts import TokenIssued
 
 RENEW_EARLY = 60.0
 """Seconds before a token runs out from which on it is renewed; half its lifetime if that is less."""

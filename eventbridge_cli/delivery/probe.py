@@ -14,12 +14,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from eventbridge_cli.bulk import Chunk
 from eventbridge_cli.delivery.client import post, untrusted
 from eventbridge_cli.delivery.ingester import CLIENT_VERSION
 from eventbridge_cli.delivery.oauth import Token
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, Renew, Retry, Stop, verdict
 from eventbridge_cli.errors import CredentialsError, EndpointError, PendingError
-from eventbridge_cli.flow import Chunk
 
 _PORTS = {"http": 80, "https": 443}
 _EMPTY = Chunk.of([])

@@ -7,8 +7,9 @@ from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from eventbridge_cli.bulk import Chunk
 from eventbridge_cli.errors import EbingestError
-from eventbridge_cli.flow import Chunk, Duplicate, Rejection
+from eventbridge_cli.flow import Duplicate, Rejection
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.share import forked
 

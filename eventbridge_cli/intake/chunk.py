@@ -2,19 +2,8 @@
 
 from collections.abc import Iterator
 
-from eventbridge_cli.flow import (
-    ENVELOPE_CLOSE,
-    ENVELOPE_OPEN,
-    Checked,
-    Chunk,
-    Duplicate,
-    Event,
-    Events,
-    Problem,
-    Reason,
-    Rejection,
-    Stage,
-)
+from eventbridge_cli.bulk import ENVELOPE_CLOSE, ENVELOPE_OPEN, Checked, Chunk, Events
+from eventbridge_cli.flow import Duplicate, Event, Problem, Reason, Rejection, Stage
 
 MAX_EVENTS = 100
 MAX_BYTES = 500_000

@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from typing import Protocol
 
-from eventbridge_cli.flow import Checked, Items, Lines, Origin, Problem, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.bulk import Checked, Items, Lines
+from eventbridge_cli.flow import Origin, Problem, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.sources import BLOCK
 from eventbridge_cli.intake.window import SPACE, Held, Window, match_end
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from operator import add, itemgetter
 from typing import NamedTuple
 
+from eventbridge_cli.bulk import Checked, Chunk, Lines
 from eventbridge_cli.fields import parse_event_time
-from eventbridge_cli.flow import Checked, Chunk, DeliveredKeys, Duplicate, Event, Lines, Origin, Outcome, Rejection
+from eventbridge_cli.flow import DeliveredKeys, Duplicate, Event, Origin, Outcome, Rejection
 from eventbridge_cli.intake.spelling import checksums
 
 _MOST_STALE = 64  # entries of forgotten keys that are not worth tidying up

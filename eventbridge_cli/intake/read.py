@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from eventbridge_cli.flow import Checked, Origin, RawRecord, Rejection
+from eventbridge_cli.bulk import Checked
+from eventbridge_cli.flow import Origin, RawRecord, Rejection
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, Glance, unreadable
 from eventbridge_cli.intake.sources import DAMAGED, Meter, Source, open_source
 

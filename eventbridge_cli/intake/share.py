@@ -10,8 +10,9 @@ from itertools import cycle, islice
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, NamedTuple
 
+from eventbridge_cli.bulk import Checked, Lines
 from eventbridge_cli.errors import EbingestError, StorageError
-from eventbridge_cli.flow import Checked, Lines, RawRecord, Rejection
+from eventbridge_cli.flow import RawRecord, Rejection
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
 from eventbridge_cli.intake.parts import LinesInFile, Part, divide, line_at, opened, parts, reader
 from eventbridge_cli.intake.read import read

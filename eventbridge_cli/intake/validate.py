@@ -7,7 +7,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from eventbridge_cli.flow import Checked, Event, Items, Lines, Outcome, RawRecord, Rejection
+from eventbridge_cli.bulk import Checked, Items, Lines
+from eventbridge_cli.flow import Event, Outcome, RawRecord, Rejection
 from eventbridge_cli.intake.cut import Glance
 from eventbridge_cli.intake.key import Key, missing_key
 from eventbridge_cli.intake.plain import items_of, plain_events

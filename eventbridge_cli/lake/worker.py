@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from eventbridge_cli.errors import EbingestError, TargetError
-from eventbridge_cli.facts import Batch, Destination
-from eventbridge_cli.flow import HandOver, SyncState
+from eventbridge_cli.facts import Batch, Destination, HandOver, SyncState
 from eventbridge_cli.lake.target import Target
 from eventbridge_cli.lake.thread import in_thread
 

@@ -8,22 +8,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from eventbridge_cli.flow import (
-    Answered,
-    Attempt,
-    Duplicate,
-    Event,
-    Events,
-    Fact,
-    HandOver,
-    Origin,
-    Receipt,
-    Rejection,
-    Retried,
-    Split,
-    Submitted,
-    TokenIssued,
-)
+from eventbridge_cli.bulk import Events
+from eventbridge_cli.facts import Answered, Attempt, Fact, HandOver, Receipt, Retried, Split, Submitted, TokenIssued
+from eventbridge_cli.flow import Duplicate, Event, Origin, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # made once, which is half the work

@@ -17,8 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from eventbridge_cli.bulk import Events
 from eventbridge_cli.errors import EbingestError, StorageError
-from eventbridge_cli.flow import Events, Fact, HandOver, Receipt, Rejection
+from eventbridge_cli.facts import Fact, HandOver, Receipt
+from eventbridge_cli.flow import Rejection
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 from eventbridge_cli.ledger.audit import AuditLogger
 from eventbridge_cli.ledger.dead_letters import DeadLetters

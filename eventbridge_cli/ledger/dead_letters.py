@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eventbridge_cli.flow import Fact, Origin, Receipt, Rejection
+from eventbridge_cli.facts import Fact, Receipt
+from eventbridge_cli.flow import Origin, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 
 

@@ -20,9 +20,9 @@ from typing import Self
 
 from filelock import FileLock
 
+from eventbridge_cli.bulk import Events
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.facts import Batch, Destination, OutboxEntry
-from eventbridge_cli.flow import Events, Receipt
+from eventbridge_cli.facts import Batch, Destination, OutboxEntry, Receipt
 from eventbridge_cli.ledger.lock import try_lock
 
 if sys.version_info >= (3, 14):

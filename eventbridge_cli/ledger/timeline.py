@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from eventbridge_cli.ledger import entries
+from eventbridge_cli.ledger.account import Counts
 from eventbridge_cli.ledger.buckets import Buckets
 from eventbridge_cli.ledger.history import Finding, verify
 from eventbridge_cli.ledger.latency import Latency
 from eventbridge_cli.ledger.requests import Coverage, Passed, Requests
 from eventbridge_cli.ledger.sightings import OTHER, Sightings
-from eventbridge_cli.ledger.tally import Counts
 
 IN_FULL = 20
 """Runs of which the course is kept, the newest."""

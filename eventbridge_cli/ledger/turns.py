@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eventbridge_cli.errors import StateLockedError
-from eventbridge_cli.flow import Fact
+from eventbridge_cli.facts import Fact
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 from eventbridge_cli.ledger.audit import AuditLogger
 from eventbridge_cli.ledger.lock import audit_lock, locked

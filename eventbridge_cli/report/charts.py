@@ -9,9 +9,9 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from eventbridge_cli.ledger.account import Counts
 from eventbridge_cli.ledger.buckets import Buckets
 from eventbridge_cli.ledger.latency import Latency
-from eventbridge_cli.ledger.tally import Counts
 from eventbridge_cli.ledger.timeline import RunTimeline
 from eventbridge_cli.report.drawing import COLORS, drawn
 from eventbridge_cli.wording import duration

@@ -24,7 +24,7 @@ from opentelemetry.util.types import AttributeValue
 
 from eventbridge_cli import __version__
 from eventbridge_cli.errors import ConfigurationError
-from eventbridge_cli.flow import Answered, Attempt, Fact, Receipt, Retried, Split, Submitted, TokenIssued
+from eventbridge_cli.facts import Answered, Attempt, Fact, Receipt, Retried, Split, Submitted, TokenIssued
 from eventbridge_cli.ledger.tally import Tally
 
 FLUSH_SECONDS = 3.0

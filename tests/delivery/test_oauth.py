@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth, Token
 from eventbridge_cli.errors import CredentialsError
-from eventbridge_cli.flow import TokenIssued
+from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.sandbox.process import SandboxProcess
 
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from stages import dedupe, validate
 from support import event, line
 
+from eventbridge_cli.bulk import Checked, Chunk
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.fields import parse_event_time
-from eventbridge_cli.flow import Checked, Chunk, Duplicate, Event, Origin, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.flow import Duplicate, Event, Origin, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.dedupe import DeduplicationCache, skip_delivered
 from eventbridge_cli.intake.key import DEFAULT_KEY, Key
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from stages import both_ways, checked
 from support import SAMPLES, event, line
 
+from eventbridge_cli.bulk import Checked, Lines
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Checked, Lines, Outcome
+from eventbridge_cli.flow import Outcome
 from eventbridge_cli.intake import parts
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
 from eventbridge_cli.intake.key import Key

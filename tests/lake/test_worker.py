@@ -8,8 +8,7 @@ import pytest
 from lake_support import batch, entry
 
 from eventbridge_cli.errors import StorageError, TargetError
-from eventbridge_cli.facts import Batch, Destination, OutboxEntry
-from eventbridge_cli.flow import HandOver, SyncState
+from eventbridge_cli.facts import Batch, Destination, HandOver, OutboxEntry, SyncState
 from eventbridge_cli.lake.worker import BATCH_ENTRIES, FLUSH_SECONDS, Worker
 
 LAKE = Destination("file:///lake", "receipts", "ndjson")

@@ -13,9 +13,10 @@ import pytest
 from lake_support import entry
 from support import event, line
 
+from eventbridge_cli.bulk import Chunk
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.facts import Batch, Destination
-from eventbridge_cli.flow import Attempt, Chunk, Event, Origin, Receipt
+from eventbridge_cli.facts import Attempt, Batch, Destination, Receipt
+from eventbridge_cli.flow import Event, Origin
 from eventbridge_cli.ledger.delivered import DeliveredStore
 from eventbridge_cli.ledger.outbox import Outbox, Outgoing
 

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbridge_cli.bulk import Chunk, Events
 from eventbridge_cli.errors import AccountError, TooManyErrorsError, UsageError
-from eventbridge_cli.flow import Answered, Attempt, Chunk, Events, Submitted
+from eventbridge_cli.facts import Answered, Attempt, Submitted
+from eventbridge_cli.ledger.account import Counts, ErrorBudget
 from eventbridge_cli.ledger.latency import Latency
 from eventbridge_cli.ledger.summary import summarize
-from eventbridge_cli.ledger.tally import Counts, ErrorBudget, Tally
+from eventbridge_cli.ledger.tally import Tally
 
 
 def test_an_account_that_does_not_balance_is_a_bug() -> None:

@@ -13,7 +13,9 @@ import pytest
 from conftest import Server
 from support import ROOT, audit_lines, ebingest, line, lines, scripted, without
 
-from eventbridge_cli.flow import Answered, Attempt, Chunk, Event, Origin, Receipt, Submitted
+from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.facts import Answered, Attempt, Receipt, Submitted
+from eventbridge_cli.flow import Event, Origin
 from eventbridge_cli.watch.traces import Traces
 
 CANARY = "s3cr3t-c4n4ry"

@@ -1,0 +1,149 @@
+"""The account of what came in: how many records, and what was wrong with them."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+
+from eventbridge_cli.bulk import Checked, Events
+from eventbridge_cli.errors import AccountError, TooManyErrorsError, UsageError
+from eventbridge_cli.flow import Duplicate, Event, Outcome, Rejection
+
+_PERCENT_SAMPLE = 100  # records before a share of errors says anything
+
+
+@dataclass(slots=True)
+class Counts:
+    """Conservation: `read` is the sum of all the others, for every run, however it ends."""
+
+    read: int = 0
+    delivered: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    refused: int = 0
+    pending: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the law holds."""
+        return self.read == self.delivered + self.duplicate + self.rejected + self.refused + self.pending
+
+    def check(self) -> None:
+        """Hold the account against the law.
+
+        Raises:
+            AccountError: it does not balance.
+        """
+        if not self.balanced:
+            raise AccountError(
+                f"The account does not balance: {asdict(self)}.",
+                "This is a bug of ebingest. Please report it, with the audit file.",
+            )
+
+
+@dataclass(slots=True)
+class Trouble:
+    """One reason why records did not arrive: how many, in which field, and one place to look at."""
+
+    reason: str
+    code: str
+    path: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBudget:
+    """How many bad records a run may have: a number, or a share of what was read in per cent."""
+
+    limit: float
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "ErrorBudget":
+        """Read `20` or `5%`.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        number = text.strip().removesuffix("%")
+        percent = text.strip().endswith("%")
+        try:
+            limit = float(number) if percent else int(number)
+        except ValueError:
+            limit = -1
+        if not 0 <= limit < float("inf"):
+            raise UsageError(f"--max-errors: {text} is no number.", "Write a number, as in 20, or a share, as in 5%.")
+        return cls(limit, percent)
+
+    def check(self, bad: int, read: int, *, at_end: bool = False) -> None:
+        """Hold the errors so far against the budget. A share is judged from the hundredth record on, or at the end.
+
+        Raises:
+            TooManyErrorsError: it is overdrawn.
+        """
+        if self.percent:
+            over = (at_end or read >= _PERCENT_SAMPLE) and bad * 100 > self.limit * read
+        else:
+            over = bad > self.limit
+        if over:
+            raise TooManyErrorsError(
+                f"{bad:,} of {read:,} records are bad, more than --max-errors allows.",
+                "Mend them, or raise --max-errors.",
+            )
+
+
+@dataclass(slots=True)
+class Account:
+    """Counts every record once. `clock` gives monotonic seconds; chunks are none where nothing is sent."""
+
+    clock: Callable[[], float] = time.monotonic
+    counts: Counts = field(default_factory=Counts)
+    troubles: dict[tuple[str, str, str], Trouble] = field(default_factory=dict)
+    dropped_fields: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    conflicts: int = 0
+    chunks: int = 0
+    in_flight: int = 0
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+
+    def read(self, item: Event | Rejection | Duplicate) -> None:
+        """A record has come in. An event is not settled by that; a rejection or a duplicate is."""
+        self.counts.read += 1
+        if isinstance(item, Rejection):
+            self.counts.rejected += 1
+            for problem in item.problems:
+                self.trouble(item.reason.value, problem.code, problem.path, str(item.origin))
+            return
+        event = item.event if isinstance(item, Duplicate) else item
+        if event.dropped:
+            self.dropped_fields.update(event.dropped)
+        if isinstance(item, Duplicate):
+            self.counts.duplicate += 1
+            self.conflicts += item.conflict
+            if item.run:
+                self.skipped[item.run] += 1
+
+    def outcomes(self, checked: Checked) -> Iterator[tuple[int, Outcome]]:
+        """Records have come in. Gives, with its index, each of which there is more to say than that it is valid."""
+        done = 0
+        for index, outcome in checked.in_order():
+            self.counts.read += index - done
+            self.read(outcome)
+            done = index + 1
+            yield index, outcome
+        self.counts.read += checked.size - done
+
+    def came_in(self, events: Events) -> None:
+        """Events have come in. That settles nothing yet."""
+        self.counts.read += len(events)
+        if events.dropped:
+            self.dropped_fields.update(events.dropped)
+
+    def trouble(self, reason: str, code: str, path: str, place: str) -> None:
+        """Something is wrong with a record."""
+        trouble = self.troubles.setdefault((reason, code, path), Trouble(reason, code, path, 0, place))
+        trouble.count += 1
