@@ -1,5 +1,6 @@
 """The commands, and the one boundary at which errors become text and exit codes."""
 
+import gc
 import json
 import os
 import sys
@@ -106,6 +107,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug
         _report_bug(error)
         sys.exit(_BUG)
+    finally:
+        gc.freeze()  # the process ends; to look for garbage in all that is loaded would take tens of milliseconds
 
 
 def _report(error: EbingestError) -> None:
