@@ -3,7 +3,6 @@
 import pickle
 import socket
 import threading
-from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -19,7 +18,7 @@ LENGTH_BYTES = 8
 """Before each message stands its length; a message is `(bytes read so far, items)`, None at the end, or an error."""
 
 _MOST_AT_ONCE = 1000
-_MOST_BYTES_AHEAD = 8_000_000  # that are made before anybody takes them: the other process has yet to start
+_MOST_BYTES_AHEAD = 4_000_000  # that wait to be sent, and as many are being sent: they are made before anybody takes them: the other process has yet to start
 
 
 def apart(intake: Intake) -> AbstractContextManager[socket.socket]:
@@ -50,11 +49,11 @@ def _make(to: socket.socket, intake: Intake) -> None:
 
 
 class _Messages:
-    """Sends messages in a thread of its own."""
+    """Sends messages in a thread of its own, all that wait at once: it gets its turn but every few milliseconds."""
 
     def __init__(self, to: socket.socket) -> None:
         self._to = to
-        self._waiting = deque[bytes]()
+        self._waiting: list[bytes] = []
         self._bytes = 0
         self._ended = False
         self._is_taken = True
@@ -73,7 +72,7 @@ class _Messages:
             self._changed.wait_for(lambda: self._bytes < _MOST_BYTES_AHEAD)
             if not self._is_taken:
                 raise BrokenPipeError
-            self._waiting.append(data)
+            self._waiting += (len(data).to_bytes(LENGTH_BYTES), data)
             self._bytes += len(data)
             self._changed.notify_all()
 
@@ -90,11 +89,10 @@ class _Messages:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
                 if not self._waiting:
                     return
-                data = self._waiting.popleft()
+                data, self._waiting = b"".join(self._waiting), []
+                self._bytes = 0
+                self._changed.notify_all()
             try:
-                self._to.sendall(len(data).to_bytes(LENGTH_BYTES) + data)
+                self._to.sendall(data)
             except (BrokenPipeError, ConnectionResetError):
                 self._is_taken = False
-            with self._changed:
-                self._bytes -= len(data)
-                self._changed.notify_all()
