@@ -20,7 +20,8 @@ PACKAGE = ROOT / "eventbridge_cli"
 NOUNS = {"flow", "bulk", "facts", "errors"}
 MAY_IMPORT = {
     "flow": set(),
-    "bulk": {"flow"},
+    "packing": set(),
+    "bulk": {"flow", "packing"},
     "facts": {"flow", "bulk"},
     "errors": set(),
     "fields": set(),
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
     "delivery": NOUNS | {"delivery"},
-    "ledger": NOUNS | {"ledger"},
+    "ledger": NOUNS | {"packing", "ledger"},
     "lake": NOUNS | {"facts", "fields", "schema", "settings", "lake"},
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},

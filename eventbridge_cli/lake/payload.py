@@ -100,4 +100,4 @@ def utc_date(since_epoch: int) -> date:
 
 
 def _lines(lines: list[bytes]) -> bytes:
-    return b"".join([line + b"\n" for line in lines])
+    return b"\n".join([*lines, b""])

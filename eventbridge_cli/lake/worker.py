@@ -11,7 +11,7 @@ from eventbridge_cli.facts import Batch, Destination, HandOver, SyncState
 from eventbridge_cli.lake.target import Target
 from eventbridge_cli.lake.thread import in_thread
 
-BATCH_ENTRIES = 100
+BATCH_ENTRIES = 1000
 """Entries that are worth a batch at once, and that one has at most."""
 
 BATCH_BYTES = 8_000_000

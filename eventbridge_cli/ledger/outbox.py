@@ -7,7 +7,6 @@ its members until it has arrived: after a crash the same batch goes again, under
 
 import json
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,11 +23,7 @@ from eventbridge_cli.bulk import Events
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.facts import Batch, Destination, OutboxEntry, Receipt
 from eventbridge_cli.ledger.lock import try_lock
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from eventbridge_cli.packing import Packed, UnpackingError, packed, unpacked
 
 EVENTS = "events"
 OUTBOX_SCHEMA = """
@@ -64,12 +59,24 @@ SELECT id, size FROM outbox
 """  # noqa: S608
 _COLUMNS = "request_id, run, delivered_at, receipt, bodies"
 _BUSY_SECONDS = 10.0
-_COMPRESSOR = zstd.ZstdCompressor(level=1)  # that takes less time than writing what it saves
+_CLOSE = packed(b"}")
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 _Row = tuple[str, str, str, bytes, bytes | None]
 
 _kept_locks: list[FileLock] = []
 """Locks that only the end of the process may release; a lock that nobody holds on to would release itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedEntry:
+    """An entry as it is put into the outbox; see `OutboxEntry`."""
+
+    request_id: str
+    run: str
+    delivered_at: datetime
+    receipt: Packed
+    bodies: Packed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ class Outgoing:
     destinations: tuple[Destination, ...]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def entry(self, receipt: Receipt) -> OutboxEntry:
+    def entry(self, receipt: Receipt) -> PackedEntry:
         """What is handed over of a chunk: its delivered events, and how they were delivered."""
         delivered, last = Events.of(receipt.delivered), receipt.attempts[-1]
         delivered_at = self.now()
@@ -100,9 +107,10 @@ class Outgoing:
             "sha256": receipt.chunk.sha256,
             "delivered_at": delivered_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
-        line = f'{json.dumps(about, separators=(",", ":"))[:-1]},"events":{delivered.listed}}}'
-        bodies = delivered.bodies if any(_keeps_bodies(each) for each in self.destinations) else ()
-        return OutboxEntry(receipt.request_id, self.run, delivered_at, line.encode(), tuple(bodies))
+        head = packed(f'{_encode(about)[:-1]},"events":'.encode())
+        # None of the bodies has a line break in it.
+        bodies = packed(b"\n".join(delivered.bodies)) if any(map(_keeps_bodies, self.destinations)) else None
+        return PackedEntry(receipt.request_id, self.run, delivered_at, head.then(delivered.listed).then(_CLOSE), bodies)
 
 
 def prepare_delivery(connection: sqlite3.Connection, destinations: Sequence[Destination]) -> None:
@@ -114,18 +122,9 @@ def prepare_delivery(connection: sqlite3.Connection, destinations: Sequence[Dest
     connection.executemany("INSERT INTO destination VALUES (?, ?, ?)", map(_values, destinations))
 
 
-def delivery_values(entry: OutboxEntry) -> tuple[object, ...]:
+def delivery_values(entry: PackedEntry) -> tuple[object, ...]:
     """What `INSERT_DELIVERY` takes after the row of keys."""
-    text = b"\n".join(entry.bodies)  # none of them has a line break in it
-    return (
-        *(entry.run, entry.request_id, entry.delivered_at.isoformat()),
-        *(len(entry.receipt), _compressed(entry.receipt)),
-        *((len(text), _compressed(text)) if text else (0, None)),
-    )
-
-
-def _compressed(data: bytes) -> bytes:
-    return _COMPRESSOR.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
+    return (entry.run, entry.request_id, entry.delivered_at.isoformat(), *entry.receipt, *(entry.bodies or (0, None)))
 
 
 def _keeps_bodies(destination: Destination) -> bool:
@@ -246,7 +245,7 @@ class Outbox:
         try:
             with self._one_at_a_time:
                 yield
-        except (sqlite3.Error, zstd.ZstdError, OSError) as error:
+        except (sqlite3.Error, UnpackingError, OSError) as error:
             raise StorageError(
                 f"The outbox in {self._path} can't be used: {error}.",
                 "Free some space, then run: ebingest sync",
@@ -270,8 +269,8 @@ def _last(oldest: list[tuple[int, int]], size: int) -> int:
 
 def _entry(row: _Row) -> OutboxEntry:
     request_id, run, delivered_at, receipt, bodies = row
-    events = () if bodies is None else tuple(zstd.decompress(bodies).split(b"\n"))
-    return OutboxEntry(request_id, run, datetime.fromisoformat(delivered_at), zstd.decompress(receipt), events)
+    events = () if bodies is None else tuple(unpacked(bodies).split(b"\n"))
+    return OutboxEntry(request_id, run, datetime.fromisoformat(delivered_at), unpacked(receipt), events)
 
 
 def _name(rows: list[_Row]) -> str:
