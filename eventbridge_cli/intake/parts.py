@@ -91,17 +91,19 @@ def opened(source: Source) -> Iterator[int]:
     """The file of a source, open.
 
     Raises:
-        StorageError: it was there when the run began, and is not any more.
+        StorageError: it was there when the run began, and can't be read any more.
     """
     assert source.path is not None  # noqa: S101 - a stream has no parts
     try:
         file = os.open(source.path, os.O_RDONLY)
+        try:
+            yield file
+        finally:
+            os.close(file)
     except OSError as error:
-        raise StorageError(f"{source.name} can't be read any more: {error.strerror}.", "Run again.") from error
-    try:
-        yield file
-    finally:
-        os.close(file)
+        raise StorageError(
+            f"{source.name} can't be read any more: {error.strerror}.", "Put the file back, then run again."
+        ) from error
 
 
 def line_at(file: int, offset: int) -> int:

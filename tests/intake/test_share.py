@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
 from eventbridge_cli.intake.key import Key
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.share import share
-from eventbridge_cli.intake.sources import Meter, Source
+from eventbridge_cli.intake.sources import DAMAGED, Meter, Source, open_source
 from eventbridge_cli.intake.validate import Validator
 
 LINES = st.one_of(
@@ -114,6 +115,17 @@ def test_the_samples(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "PART", 1000)
     source = (Source(path.name, path),)
     assert of(Intake(sources=source, jobs=2, meter=Meter(None))) == of(Intake(sources=source))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("path", sorted(SAMPLES.rglob("*.*json*")), ids=lambda path: path.name)
+def test_the_samples_at_a_glance_or_with_care(path: Path, strict: bool) -> None:  # noqa: FBT001
+    """Each sample gives the same, whether its records are looked at many at a time or one by one."""
+    blocks = []
+    with open_source(Source(path.name, path), Meter()) as read_block, suppress(*DAMAGED):
+        while block := read_block(1000):
+            blocks.append(block)
+    both_ways(b"".join(blocks), strict=strict)
 
 
 def test_an_array_that_goes_on_in_the_next_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
