@@ -30,7 +30,10 @@ _ENVELOPE_SO_FAR = re.compile(
 # How far the fast way looks ahead, in bytes: little behind a line that had to be looked at, more with each success.
 _FIRST_STRIDE = 4096
 _STRIDE_GROWTH = 8
+_MOST_CAREFUL = 256
 _REST_IS_CLEAN = re.compile(rb"[ \t\r]*+(?:[\n\[{]|$)")
+_LINE_ENDS = re.compile(rb"[ \t\r]*+\n")
+_ANYTHING = re.compile(rb".", re.DOTALL)
 # All up to the next bracket or line break, whole strings included; and the rest of a string.
 _OUTSIDE = re.compile(rb'(?:[^"{}\[\]\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
 _INSIDE = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
@@ -135,6 +138,8 @@ class Cutter(Window):
         self.within_array = False
         self.is_open = False  # whether the source ended within a value
         self._stride = BLOCK if is_part else _FIRST_STRIDE  # how far ahead to look at a glance, in bytes
+        self._careful = 0  # how many values are to be cut before the next glance
+        self._in_vain = 0  # glances in a row that took nothing
         self._lines_seen = is_part  # a record stood on a line of its own: taken for NDJSON from then on
         self._closed = True  # whether the last value had its end
 
@@ -147,9 +152,10 @@ class Cutter(Window):
             if self._buffer.startswith(_UTF8_BOM):
                 self._position = self._line_start = len(_UTF8_BOM)
         while self._skip_space():
-            if self._glance is not None and self._position >= self._careful_until and self._column() == 1:
+            if self._glance is not None and not self._careful and self._column() == 1:
                 yield from self._plain_lines(self._glance)
             else:
+                self._careful = max(self._careful - 1, 0)
                 yield from self._next_value()
         if self._damage:
             yield unreadable(self._here(), self._damage, None)
@@ -172,17 +178,14 @@ class Cutter(Window):
         return self._buffer.startswith(_UTF16_BOMS) and b"\0" in self._buffer[:_UTF16_SAMPLE]
 
     def _plain_lines(self, glance: Glance) -> Iterator[Checked]:
-        """The fast way through NDJSON: the lines ahead, as far as they are plainly valid.
-
-        What stands behind them, up to `_careful_until`, wants to be cut.
-        """
+        """The fast way through NDJSON: the lines ahead, as far as they are plainly valid."""
         start = self._position
         end = self._buffer.rfind(b"\n", start, start + self._stride)
         if end < 0:
             end = self._buffer.find(b"\n", start)
         if end < 0:
             if len(self._buffer) - start > self._limit or not self._fill():
-                self._careful_until = start + 1
+                self._careful = 1
             return
         lines = self._buffer[start:end].split(b"\n")
         if end - start > self._limit and max(map(len, lines)) > self._limit:
@@ -193,17 +196,27 @@ class Cutter(Window):
             records = records[: next((index for index, line in enumerate(records) if b"\r" in line), None)]
         checked = glance.lines(Lines(self._name, self._line, records, self.offset))
         if checked.size == len(lines):
-            self._stride *= _STRIDE_GROWTH
+            self._took_all()
             self._position = end + 1
         else:
-            self._stride = _FIRST_STRIDE
+            self._ended_early(checked.size)
             self._position += sum(map(len, lines[: checked.size])) + checked.size
-            self._careful_until = self._position + 1
         if checked.size:
             self._lines_seen = True
             self._line += checked.size
             self._line_start = self._base + self._position
             yield checked
+
+    def _took_all(self) -> None:
+        """A glance took all that it was shown: let the next one look further."""
+        self._stride *= _STRIDE_GROWTH
+        self._in_vain = 0
+
+    def _ended_early(self, size: int) -> None:
+        """A glance took no more than `size` records. The more often it took none, the later comes the next one."""
+        self._stride = _FIRST_STRIDE
+        self._in_vain = 0 if size else self._in_vain + 1
+        self._careful = min(2**self._in_vain, _MOST_CAREFUL)
 
     def _next_value(self) -> Iterator[Checked | Record]:
         first = self._buffer[self._position]
@@ -215,7 +228,7 @@ class Cutter(Window):
             if (yield from self._items()):
                 yield from self._rest_of_envelope()
         elif first == _OBJECT:
-            yield self._value(None)
+            yield self._object()
         else:
             yield self._line_as_it_is()
 
@@ -259,13 +272,14 @@ class Cutter(Window):
                 continue
             if not wants_value and not mended:
                 yield self._misplaced("no comma between two values")
-            if self._glance is not None and self._position >= self._careful_until:
+            if self._glance is not None and not self._careful:
                 checked = self._plain_items(self._glance, index)
                 if checked is not None:
                     yield checked
                     index += checked.size
                     wants_value, after_comma, mended = False, False, False
                     continue
+            self._careful = max(self._careful - 1, 0)
             yield self._item(index)
             index += 1
             wants_value, after_comma, mended = False, False, not self._closed
@@ -275,10 +289,7 @@ class Cutter(Window):
         return False
 
     def _plain_items(self, glance: Glance, index: int) -> Checked | None:
-        """The fast way through an array: the items ahead, as far as they are plainly valid; None if none is.
-
-        What stands behind them, up to `_careful_until`, wants to be cut.
-        """
+        """The fast way through an array: the items ahead, as far as they are plainly valid; None if none is."""
         if self._position + min(self._stride, BLOCK) > len(self._buffer):
             self._fill()
         origin = self._here(index)
@@ -288,11 +299,10 @@ class Cutter(Window):
             if checked is not None and checked.size and isinstance(checked.plain, Items):
                 if max(map(len, checked.plain.records)) > self._limit:
                     break
-                self._stride *= _STRIDE_GROWTH
+                self._took_all()
                 self._advance(self._position + checked.plain.end)
                 return checked
-        self._stride = _FIRST_STRIDE
-        self._careful_until = self._position + 1
+        self._ended_early(0)
         return None
 
     def _ends_of_items(self) -> Iterator[int]:
@@ -317,11 +327,21 @@ class Cutter(Window):
 
     # Values
 
+    def _object(self) -> Record:
+        """The object at the position, most likely on a line of its own."""
+        record = self._whole(None, _LINE_ENDS)
+        self._lines_seen = self._lines_seen or record is not None
+        return record or self._value(None)
+
     def _item(self, index: int) -> Record:
         """The item of an array at the position."""
+        return self._whole(index, _ANYTHING) or self._value(index)
+
+    def _whole(self, index: int | None, before: "re.Pattern[bytes]") -> RawRecord | None:
+        """The object at the position, if it ends on its line, not too far away, and before what it should."""
         match = _whole_object().match(self._buffer, self._position)
-        if match is None or match.end() == len(self._buffer) or match.end() - match.start() > self._limit:
-            return self._value(index)
+        if match is None or match.end() - match.start() > self._limit or not before.match(self._buffer, match.end()):
+            return None
         origin = self._here(index)
         self._position, self._closed = match.end(), True
         return RawRecord(origin, match[0])

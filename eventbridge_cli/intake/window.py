@@ -49,7 +49,6 @@ class Window:
         self._line_start = 0  # where, in the source, the line begins
         self._counted = 0  # up to where, in the source, the line's continuation bytes are counted
         self._continuations = 0
-        self._careful_until = 0  # up to there, in the buffer, lines are looked at one by one
         self._held: Held | None = None  # the record that is being taken, and where its next bytes begin
         self._mark = 0
         self._ended = False
@@ -71,7 +70,6 @@ class Window:
         self._ended = not block
         self._base += self._position
         self._buffer = self._buffer[self._position :] + block
-        self._careful_until -= self._position
         self._position = 0
         return not self._ended
 
