@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from eventbridge_cli.bulk import Checked
 from eventbridge_cli.flow import Origin, RawRecord, Rejection
-from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, Glance, unreadable
+from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter, Glance
 from eventbridge_cli.intake.sources import DAMAGED, Meter, Source, open_source
+from eventbridge_cli.intake.values import unreadable
 
 
 def read(

@@ -11,7 +11,8 @@ from stages import records, validate
 from support import event, line
 
 from eventbridge_cli.flow import Event, Origin, RawRecord, Reason, Rejection, Stage
-from eventbridge_cli.intake.cut import Cutter, Record
+from eventbridge_cli.intake.cut import Cutter
+from eventbridge_cli.intake.values import Record
 
 LIMIT = 100_000
 A, B, C = line(1), line(2), line(3)
