@@ -57,13 +57,14 @@ class Intake:
     def checked(self, *, keyed: bool = False) -> Iterator[Checked]:
         """Valid events and rejections, in the order in which they were read; with their keys, if `keyed`."""
         validator = Validator(strict=self.strict, key=self.key if keyed else None)
-        if self.shared > 1 and self.reader is read:
+        is_stream = self.meter.total is None
+        if self.shared > 1 and not is_stream and self.reader is read:
             from eventbridge_cli.intake.share import share  # noqa: PLC0415 - processes are slow to import
 
             return share(self.sources, validator, self.shared, meter=self.meter, limit=self.max_record_bytes)
         items = self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes, glance=validator)
         # From a stream nothing is held back.
-        return validator.check(items, most=1 if self.meter.total is None else _MOST_RECORDS)
+        return validator.check(items, most=1 if is_stream else _MOST_RECORDS)
 
     def events(self) -> Iterator[Event | Rejection]:
         """The records of `checked` one by one, each event with its key."""

@@ -106,7 +106,7 @@ def test_one_process_or_several(
         sources.append(Source(path.name, path))
     alone = Intake(sources=tuple(sources))
     monkeypatch.setattr(parts, "PART", size)
-    assert of(Intake(sources=tuple(sources), jobs=jobs, meter=Meter(None))) == of(alone)
+    assert of(Intake(sources=tuple(sources), jobs=jobs, meter=Meter(10**9))) == of(alone)
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.rglob("*.*json*")), ids=lambda path: path.name)
@@ -114,7 +114,7 @@ def test_the_samples(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each sample gives the same in one process and in two."""
     monkeypatch.setattr(parts, "PART", 1000)
     source = (Source(path.name, path),)
-    assert of(Intake(sources=source, jobs=2, meter=Meter(None))) == of(Intake(sources=source))
+    assert of(Intake(sources=source, jobs=2, meter=Meter(10**9))) == of(Intake(sources=source))
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -135,7 +135,7 @@ def test_an_array_that_goes_on_in_the_next_part(tmp_path: Path, monkeypatch: pyt
     before, behind = (b"".join(line(number) + b"\n" for number in some) for some in (range(10), range(40, 90)))
     path = tmp_path / "mixed.ndjson"
     path.write_bytes(before + array + behind)
-    found = of(Intake(sources=(Source("x", path),), jobs=2, meter=Meter(None)))
+    found = of(Intake(sources=(Source("x", path),), jobs=2, meter=Meter(10**9)))
     assert found == checked(path.read_bytes(), Validator(key=Key()), at_a_glance=False)
     assert len(found) == 90
 
