@@ -18,7 +18,7 @@ LENGTH_BYTES = 8
 """Before each message stands its length; a message is `(bytes read so far, items)`, None at the end, or an error."""
 
 _MOST_AT_ONCE = 1000
-_MOST_BYTES_AHEAD = 4_000_000  # that wait; as many are being sent. The other process has yet to start meanwhile.
+_MOST_BYTES_AHEAD = 2_000_000  # that wait; as many are being sent. The other process has yet to start meanwhile.
 
 
 def apart(intake: Intake) -> AbstractContextManager[socket.socket]:

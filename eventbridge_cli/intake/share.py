@@ -1,5 +1,6 @@
 """Share the check of records among processes; the results come in the order in which the records stand."""
 
+import gc
 import os
 import signal
 import socket
@@ -189,6 +190,7 @@ def forked(work: Callable[..., None], *arguments: object) -> Iterator[socket.soc
             work(theirs, *arguments)
 
     process = get_context("fork").Process(target=run, name="ebingest-worker")
+    gc.freeze()  # or the other process's collector would touch, and so copy, all that is here
     process.start()
     theirs.close()
     try:
