@@ -19,6 +19,9 @@ from eventbridge_cli.errors import ConfigurationError, EndpointError
 MAX_ANSWER_BYTES = 1_000_000
 """An answer is read no further than this; none that means anything is as long."""
 
+REQUEST_ID = "X-Request-Id"
+"""The one header that is another for each request; a UUID's characters may stand in any header."""
+
 _CONNECT_SECONDS = 10.0
 
 
@@ -36,12 +39,10 @@ class _DirectClient(httpx.AsyncClient):
     async def answer(self, url: str, content: bytes, headers: dict[str, str]) -> Answer:
         """POST and wait for the answer."""
         where = _parsed(url)
-        fields = {"Host": where.authority, **self._always, **headers, "Content-Length": str(len(content))}
-        try:
-            raw = [(name.encode(), value.encode("ascii")) for name, value in fields.items()]
-        except UnicodeEncodeError:
-            raise httpx.LocalProtocolError("a header has a character that may not be there") from None
-        message = head(b"POST", where.path, raw) + content
+        own = headers.get(REQUEST_ID, "")
+        shared = ((name, value) for name, value in (self._always | headers).items() if name != REQUEST_ID)
+        end = f"{REQUEST_ID}: {own}\r\n" if own else ""
+        message = b"%b%bContent-Length: %d\r\n\r\n%b" % (_head(where, *shared), end.encode(), len(content), content)
         reply = await self._direct.exchange(where.origin, message, connect=self.timeout.connect, read=self.timeout.read)
         named = reply.named
         if "content-encoding" in named:
@@ -53,6 +54,16 @@ class _Address(NamedTuple):
     origin: Origin
     authority: str
     path: bytes
+
+
+@lru_cache(maxsize=8)
+def _head(where: _Address, *headers: tuple[str, str]) -> bytes:
+    """The head of a POST as far as one is like the other: to make and check it takes as long as to send a kilobyte."""
+    try:
+        raw = [(name.encode(), value.encode("ascii")) for name, value in (("Host", where.authority), *headers)]
+    except UnicodeEncodeError:
+        raise httpx.LocalProtocolError("a header has a character that may not be there") from None
+    return head(b"POST", where.path, raw).removesuffix(b"\r\n")
 
 
 def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:

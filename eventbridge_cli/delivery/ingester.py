@@ -11,7 +11,7 @@ import httpx
 
 from eventbridge_cli.bulk import Chunk
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
-from eventbridge_cli.delivery.client import post
+from eventbridge_cli.delivery.client import REQUEST_ID, post
 from eventbridge_cli.delivery.oauth import GenesysAuth, Token
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.verdict import (
@@ -224,7 +224,7 @@ class EventBridgeIngester:
             "Authorization": f"Bearer {token.value.get_secret_value()}",
             "Content-Type": "application/json",
             "X-Genesys-Platform-Client-Version": CLIENT_VERSION,
-            "X-Request-Id": part.request_id,
+            REQUEST_ID: part.request_id,
         }
         limit = asyncio.timeout(self._timeout)
         try:

@@ -165,7 +165,7 @@ class GenesysAuth:
                 f"Check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and the region GENESYS_ENV ({where.region}): "
                 "an id and secret of one region are unknown in all others.",
             )
-        document = answer.document()
+        document = answer.document
         value, lifetime, scope = (document.get(name) for name in ("access_token", "expires_in", "scope"))
         if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
             raise CredentialsError(

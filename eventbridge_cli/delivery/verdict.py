@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,7 @@ _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MAN
 _THROTTLED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """What came back: the status, the headers (names in lower case) and the start of the body."""
 
@@ -29,9 +30,10 @@ class Answer:
     @property
     def correlation_id(self) -> str:
         """The platform's own id of the exchange, from the header or the error body."""
-        context = self.document().get("contextId")
+        context = self.document.get("contextId")
         return self.headers.get("inin-correlation-id") or (context if isinstance(context, str) else "")
 
+    @cached_property
     def document(self) -> dict[str, Any]:
         """The body as a JSON object, empty if it is none."""
         try:
@@ -118,7 +120,7 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
         limit = _LIMIT.search(answer.body.decode(errors="replace"))
         return Halve(int(limit[1]) if limit else None)
     if status in _ABOUT_THE_EVENTS:
-        named, _, _ = _named(answer.document().get("errors"), events)
+        named, _, _ = _named(answer.document.get("errors"), events)
         return Sift({index: message for index, (message, _) in named.items()}, excerpt(answer.body))
     server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
     if status in _PASSING or server_error:
@@ -130,7 +132,7 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
 def _accepted(answer: Answer, events: Sequence[Event]) -> Accepted:
     if answer.status == HTTPStatus.NO_CONTENT or not answer.body.strip():
         return Accepted(warning="the answer was empty")
-    document = answer.document()
+    document = answer.document
     if not document:
         return Accepted(warning="the answer was not a JSON object")
     named, strangers, odd = _named(document.get("errors", []), events)
