@@ -2,7 +2,7 @@
 
 import pickle
 import socket
-import threading
+from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ LENGTH_BYTES = 8
 """Before each message stands its length; a message is `(bytes read so far, items)`, None at the end, or an error."""
 
 _MOST_AT_ONCE = 1000
-_MOST_BYTES_AHEAD = 2_000_000  # that wait; as many are being sent. The other process has yet to start meanwhile.
+_MOST_BYTES_AHEAD = 3_000_000  # that are made before anybody takes them: the other process has yet to start
 
 
 def apart(intake: Intake) -> AbstractContextManager[socket.socket]:
@@ -31,7 +31,7 @@ def apart(intake: Intake) -> AbstractContextManager[socket.socket]:
 
 
 def _make(to: socket.socket, intake: Intake) -> None:
-    messages = _Messages(to)
+    messages = _Messages(to, 0 if intake.meter.total is None else _MOST_BYTES_AHEAD)
     items: list[Item] = []
     try:
         for item in intake.chunks():
@@ -49,50 +49,35 @@ def _make(to: socket.socket, intake: Intake) -> None:
 
 
 class _Messages:
-    """Sends messages in a thread of its own, all that wait at once: it gets its turn but every few milliseconds."""
+    """Sends messages, but does not wait for them to be taken before `ahead` bytes are left.
 
-    def __init__(self, to: socket.socket) -> None:
+    What is left goes with the next message.
+    """
+
+    def __init__(self, to: socket.socket, ahead: int) -> None:
         self._to = to
-        self._waiting: list[bytes] = []
+        self._ahead = ahead
+        self._left: deque[memoryview] = deque()
         self._bytes = 0
-        self._ended = False
-        self._is_taken = True
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._send_all, name="sending", daemon=True)
-        self._thread.start()
 
     def send(self, message: object) -> None:
-        """Send a message, or have it sent as soon as it is taken.
-
-        Raises:
-            BrokenPipeError: nobody takes messages any more.
-        """
+        """Send a message, or keep it for later."""
         data = pickle.dumps(message)
-        with self._changed:
-            self._changed.wait_for(lambda: self._bytes < _MOST_BYTES_AHEAD)
-            if not self._is_taken:
-                raise BrokenPipeError
-            self._waiting += (len(data).to_bytes(LENGTH_BYTES), data)
-            self._bytes += len(data)
-            self._changed.notify_all()
+        self._left += (memoryview(len(data).to_bytes(LENGTH_BYTES)), memoryview(data))
+        self._bytes += LENGTH_BYTES + len(data)
+        self._flush(self._ahead)
 
     def end(self) -> None:
         """Wait until all is sent."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-        self._thread.join()
+        self._flush(0)
 
-    def _send_all(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended)
-                if not self._waiting:
-                    return
-                data, self._waiting = b"".join(self._waiting), []
-                self._bytes = 0
-                self._changed.notify_all()
+    def _flush(self, most: int) -> None:
+        while self._left:
             try:
-                self._to.sendall(data)
-            except (BrokenPipeError, ConnectionResetError):
-                self._is_taken = False
+                sent = self._to.send(self._left[0], 0 if self._bytes > most else socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            self._bytes -= sent
+            self._left[0] = self._left[0][sent:]
+            if not self._left[0]:
+                self._left.popleft()
