@@ -67,23 +67,26 @@ class Items(NamedTuple):
     @property
     def end(self) -> int:
         """Where in `text` the last of them ends."""
-        end = 0
-        for record in self.records:
-            end = self.text.index(b"{", end) + len(record)
-        return end
+        return max((end for _, end in self._spans()), default=0)
 
     def origins(self) -> Iterator[Origin]:
         """Where each record stands."""
-        line, column, counted, end = self.line, self.column, 0, 0
-        for index, record in enumerate(self.records, self.first):
-            start = self.text.index(b"{", end)
-            end = start + len(record)
+        line, column, counted = self.line, self.column, 0
+        for index, (start, _) in enumerate(self._spans(), self.first):
             if newlines := self.text.count(b"\n", counted, start):
                 line, column = line + newlines, 1
                 counted = self.text.rfind(b"\n", counted, start) + 1
             column += len(self.text[counted:start].decode())
             counted = start
             yield Origin(self.source, line, column, index)
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """Where in `text` each of them begins and ends."""
+        end = 0
+        for record in self.records:
+            start = self.text.index(b"{", end)
+            end = start + len(record)
+            yield start, end
 
 
 class Checked(NamedTuple):

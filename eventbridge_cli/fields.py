@@ -2,11 +2,13 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 FIELDS = ("eventType", "eventTime", "interactionId", "routingMetadata", "attributes", "schemaVersion")
 ROUTING_FIELDS = ("queueId", "skill", "actionType")
+ActionType = Literal["ANSWER", "TRANSFER", "DISCONNECT", "QUEUE", "REQUEUE"]
 
-_RFC3339 = re.compile(
+RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}):([0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
 )
 _LEAP_SECOND = "60"
@@ -22,7 +24,7 @@ def parse_rfc3339(text: str) -> datetime:
     Raises:
         ValueError: `text` is no RFC 3339 date-time.
     """
-    match = _RFC3339.fullmatch(text)
+    match = RFC3339.fullmatch(text)
     if match is None:
         raise ValueError("no RFC 3339 date-time")
     date, minute, second, fraction, offset = match.groups(default="")

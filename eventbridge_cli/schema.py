@@ -6,12 +6,11 @@ events that it takes.
 """
 
 from datetime import datetime
+from typing import get_args
 
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
-from eventbridge_cli.fields import parse_rfc3339
-
-ACTIONS = ("ANSWER", "TRANSFER", "DISCONNECT", "QUEUE", "REQUEUE")
+from eventbridge_cli.fields import ActionType, parse_rfc3339
 
 
 def lenient_time(text: str) -> str:
@@ -53,7 +52,7 @@ def bulk_validator(*, strict: bool) -> SchemaValidator:
     routing: dict[str, core_schema.CoreSchema] = {
         "queueId": _text(),
         "skill": _text(),
-        "actionType": core_schema.literal_schema(list(ACTIONS)),
+        "actionType": core_schema.literal_schema(list(get_args(ActionType))),
     }
     check = strict_time if strict else lenient_time
     fields: dict[str, core_schema.CoreSchema] = {

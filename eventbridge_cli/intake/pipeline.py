@@ -12,9 +12,8 @@ from eventbridge_cli.intake.dedupe import DeduplicationCache
 from eventbridge_cli.intake.key import Key
 from eventbridge_cli.intake.read import read
 from eventbridge_cli.intake.sources import Meter, Source
-from eventbridge_cli.intake.validate import Validator
+from eventbridge_cli.intake.validate import MOST_TOGETHER, Validator
 
-_MOST_RECORDS = 200  # that were cut one by one, and are given at once
 _LEAST_TO_SHARE = 4_000_000  # bytes of input for which further processes pay
 
 
@@ -64,7 +63,7 @@ class Intake:
             return share(self.sources, validator, self.shared, meter=self.meter, limit=self.max_record_bytes)
         items = self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes, glance=validator)
         # From a stream nothing is held back.
-        return validator.check(items, most=1 if is_stream else _MOST_RECORDS)
+        return validator.check(items, most=1 if is_stream else MOST_TOGETHER)
 
     def events(self) -> Iterator[Event | Rejection]:
         """The records of `checked` one by one, each event with its key."""

@@ -8,19 +8,19 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import DecodeError, Meta, MsgspecError, Raw, Struct
 from msgspec.json import Decoder
+
+from eventbridge_cli.fields import RFC3339, ActionType
 
 _OPEN, _CLOSE = b"{}"
 _SHORT = 550  # bytes in which no event can be more deeply nested than `_MOST_BRACKETS`
 _MOST_BRACKETS = 190
 _MOST_DIGITS = 4000
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % _MOST_DIGITS)
-_RFC3339_LINES = re.compile(
-    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-5][0-9])\n)*+"
-)
+_RFC3339_LINES = re.compile(rf"(?:{RFC3339.pattern}\n)*+")
 
 _NonEmpty = Annotated[str, Meta(min_length=1)]
 
@@ -28,7 +28,7 @@ _NonEmpty = Annotated[str, Meta(min_length=1)]
 class _Routing(Struct, forbid_unknown_fields=True, gc=False):
     queueId: str  # noqa: N815 - the wire's own names, as below
     skill: str
-    actionType: Literal["ANSWER", "TRANSFER", "DISCONNECT", "QUEUE", "REQUEUE"]  # noqa: N815
+    actionType: ActionType  # noqa: N815
 
 
 class _Attributes(Struct, frozen=True, gc=False):

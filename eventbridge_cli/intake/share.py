@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import cycle, islice
 from multiprocessing import connection, get_context, parent_process
@@ -20,8 +20,6 @@ from eventbridge_cli.intake.read import read
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
 
-_MOST_RECORDS = 200  # that were cut one by one, and are given at once
-
 
 class _Job(NamedTuple):
     """What each process does with its parts; `limit` is the size in bytes over which no record is held."""
@@ -32,10 +30,6 @@ class _Job(NamedTuple):
     def cutter(self, part: Part, read_block: Callable[[int], bytes]) -> Cutter:
         """What cuts a part."""
         return Cutter(part.source.name, read_block, self.limit, glance=self.validator, is_part=True)
-
-    def check(self, items: Iterable[Checked | RawRecord | Rejection]) -> Iterator[Checked]:
-        """Check what is not checked yet."""
-        return self.validator.check(items, most=_MOST_RECORDS)
 
 
 class _Result(NamedTuple):
@@ -82,7 +76,7 @@ def share(
         while (part := ahead.peek()) is not None:
             if isinstance(part, Source):
                 ahead.skip()
-                yield from job.check(read([part], meter=meter, max_record_bytes=limit, glance=validator))
+                yield from validator.check(read([part], meter=meter, max_record_bytes=limit, glance=validator))
                 continue
             line = line if part.start else 0
             result = ahead.result()
@@ -142,7 +136,7 @@ def _again(part: Part, result: _Result, line: int, job: _Job, ahead: _Ahead) -> 
         read_block = reader(file, result.begin, lambda: end)
         cutter = job.cutter(part, read_on)
         for item in cutter.records():
-            yield from (checked.moved(line) for checked in job.check([item]))
+            yield from (checked.moved(line) for checked in job.validator.check([item]))
             if result.begin + cutter.offset == end and not cutter.within_array:
                 break
         return cutter.lines
@@ -161,7 +155,7 @@ def _result(part: Part, job: _Job) -> _Result:
     with opened(part.source) as file:
         begin, end = line_at(file, part.start), line_at(file, part.stop)
         cutter = job.cutter(part, reader(file, begin, lambda: end))
-        checked = list(job.check(_left_in_file(part, begin, cutter)))
+        checked = list(job.validator.check(_left_in_file(part, begin, cutter)))
         return _Result(begin, end, cutter.lines, checked, cutter.is_open)
 
 

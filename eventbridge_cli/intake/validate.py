@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from eventbridge_cli.intake.careful import CarefulValidator
 
 
+MOST_TOGETHER = 200
+"""How many records that were cut one by one are given at once."""
+
+
 class Validator(Glance):
     """Checks records against RFC 8259 and the wire schema.
 
@@ -34,7 +38,9 @@ class Validator(Glance):
         self._strict = strict
         self._key = key
 
-    def check(self, items: Iterable[Checked | RawRecord | Rejection], *, most: int) -> Iterator[Checked]:
+    def check(
+        self, items: Iterable[Checked | RawRecord | Rejection], *, most: int = MOST_TOGETHER
+    ) -> Iterator[Checked]:
         """Check what is not checked yet; `most` neighbouring records are given at once."""
         outcomes: list[Outcome] = []
         for item in items:
