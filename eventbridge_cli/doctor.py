@@ -18,13 +18,14 @@ from platformdirs import user_state_path
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth, Token
 from eventbridge_cli.delivery.probe import Contact, address, contact, proxy, quota, resolve, try_ingest
+from eventbridge_cli.endpoints import Endpoints, endpoints
 from eventbridge_cli.errors import ConfigurationError, EbingestError
 from eventbridge_cli.ledger.delivered import scope_name
 from eventbridge_cli.ledger.lock import audit_lock
 from eventbridge_cli.ledger.standing import holder
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
 from eventbridge_cli.run import credentials
-from eventbridge_cli.settings import Endpoints, Settings, endpoints, given, load
+from eventbridge_cli.settings import Settings, given, load
 
 if TYPE_CHECKING:
     from eventbridge_cli.facts import TokenIssued
@@ -120,7 +121,7 @@ class _Examination:
     """The checks in their order, and what the earlier ones have found out for the later ones."""
 
     def __init__(self) -> None:
-        self._settings = Settings.model_construct()
+        self._settings = Settings()
         self._where = Endpoints("", "", "")
         self._who: Credentials | None = None
         self._contacts: dict[str, Contact] = {}

@@ -22,6 +22,7 @@ from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.pump import Inlet, Pump
+from eventbridge_cli.endpoints import Endpoints, endpoints
 from eventbridge_cli.errors import ConfigurationError, EbingestError, InterruptedRunError, PendingError
 from eventbridge_cli.facts import Fact, Receipt
 from eventbridge_cli.flow import DeliveredKeys, Duplicate, Rejection
@@ -39,7 +40,7 @@ from eventbridge_cli.ledger.lock import lock_folder
 from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Tally
-from eventbridge_cli.settings import Endpoints, Settings, endpoints
+from eventbridge_cli.settings import Settings
 from eventbridge_cli.sync import HandingOver, lanes_of
 
 if sys.platform == "win32":

@@ -1,51 +1,26 @@
-"""Every setting, resolved in one place: flags win over the environment, which wins over `.env`."""
+"""Every setting, resolved in one place: flags win over the environment, which wins over `.env`.
 
-import ipaddress
+They are checked by pydantic's core, without its models and without pydantic-settings: those take 0.1 s to load, which
+every command would wait for.
+"""
+
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    NoDecode,
-    SettingsConfigDict,
-)
+from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
 from eventbridge_cli.errors import ConfigurationError, UsageError
+from eventbridge_cli.secret import Secret
 
-REGIONS = {
-    "mypurecloud.com": "us-east-1",
-    "use2.us-gov-pure.cloud": "us-east-2",
-    "usw2.pure.cloud": "us-west-2",
-    "cac1.pure.cloud": "ca-central-1",
-    "sae1.pure.cloud": "sa-east-1",
-    "mxc1.pure.cloud": "mx-central-1",
-    "mypurecloud.ie": "eu-west-1",
-    "euw2.pure.cloud": "eu-west-2",
-    "mypurecloud.de": "eu-central-1",
-    "euc2.pure.cloud": "eu-central-2",
-    "edee1.eusc-pure.cloud": "eusc-de-east-1",
-    "mec1.pure.cloud": "me-central-1",
-    "aps1.pure.cloud": "ap-south-1",
-    "mypurecloud.jp": "ap-northeast-1",
-    "apne2.pure.cloud": "ap-northeast-2",
-    "apne3.pure.cloud": "ap-northeast-3",
-    "apse1.pure.cloud": "ap-southeast-1",
-    "mypurecloud.com.au": "ap-southeast-2",
-}
-"""The platform's domains and the AWS region of each, as the platform publishes them."""
-
-_DOMAINS = {region: domain for domain, region in REGIONS.items()}
+_ENV_FILE = Path(".env")
 _SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0}
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/([a-z]+)")
 _BETWEEN_URLS = re.compile(r"\s+|,(?=\s|[A-Za-z][A-Za-z0-9+.-]*:/)")
-_ENVIRONMENT_REMEDY = "Give GENESYS_ENV a domain such as mypurecloud.de, an AWS region such as eu-central-1, or a URL."
 
 
 def parse_rate(text: str) -> float:
@@ -65,126 +40,137 @@ def _rate_text(text: str) -> str:
     return text
 
 
-def _split_commas(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+def _split_commas(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(","))
 
 
-def _split_urls(value: object) -> object:
+def _split_urls(value: str | list[str]) -> tuple[str, ...]:
     """URLs with spaces or commas between them; a comma within one, as between Kafka's brokers, is part of it."""
-    return tuple(filter(None, _BETWEEN_URLS.split(value))) if isinstance(value, str) else value
+    return tuple(filter(None, _BETWEEN_URLS.split(value))) if isinstance(value, str) else tuple(value)
 
 
-def _genesys(name: str, *platform_cli: str) -> AliasChoices:
-    return AliasChoices(f"GENESYS_{name}", *(f"GENESYSCLOUD_{other}" for other in platform_cli))
+_TEXT = core_schema.str_schema()
+_SECRET = core_schema.no_info_after_validator_function(Secret, _TEXT)
+_PATH = core_schema.no_info_plain_validator_function(Path)
+_SWITCH = core_schema.bool_schema()
+_integer = core_schema.int_schema
+_number = core_schema.float_schema
 
 
-class Settings(BaseSettings):
-    """All settings of a run. Frozen; made by `load`."""
+def _one_of(*texts: str) -> CoreSchema:
+    return core_schema.literal_schema(list(texts))
 
-    model_config = SettingsConfigDict(
-        env_prefix="EBINGEST_",
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-    )
 
-    env: str | None = Field(
-        None,
-        validation_alias=_genesys("ENV", "REGION"),
-        description="Genesys Cloud domain, AWS region name, another host, or a URL.",
+def _setting(kind: CoreSchema, description: str, default: Any = None, *, names: tuple[str, ...] = ()) -> Any:
+    """A setting: what it takes, and under which names it stands in the environment if not its own."""
+    return field(default=default, metadata={"kind": kind, "description": description, "names": names})
+
+
+def _genesys(name: str, *platform_cli: str) -> tuple[str, ...]:
+    return (f"GENESYS_{name}", *(f"GENESYSCLOUD_{other}" for other in platform_cli))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of a run; made by `load`."""
+
+    env: str | None = _setting(
+        _TEXT,
+        "Genesys Cloud domain, AWS region name, another host, or a URL.",
+        names=_genesys("ENV", "REGION"),
     )
-    client_id: str | None = Field(
-        None, validation_alias=_genesys("CLIENT_ID", "OAUTHCLIENT_ID"), description="OAuth client id."
+    client_id: str | None = _setting(_TEXT, "OAuth client id.", names=_genesys("CLIENT_ID", "OAUTHCLIENT_ID"))
+    client_secret: Secret | None = _setting(
+        _SECRET, "OAuth client secret.", names=_genesys("CLIENT_SECRET", "OAUTHCLIENT_SECRET")
     )
-    client_secret: SecretStr | None = Field(
-        None,
-        validation_alias=_genesys("CLIENT_SECRET", "OAUTHCLIENT_SECRET"),
-        description="OAuth client secret.",
+    client_secret_file: Path | None = _setting(
+        _PATH,
+        "A file that holds the secret, used where the secret itself is not given.",
+        names=_genesys("CLIENT_SECRET_FILE"),
     )
-    client_secret_file: Path | None = Field(
-        None,
-        validation_alias=_genesys("CLIENT_SECRET_FILE"),
-        description="A file that holds the secret, used where the secret itself is not given.",
+    access_token: Secret | None = _setting(
+        _SECRET,
+        "A token to use as it is; id and secret are then not needed.",
+        names=_genesys("ACCESS_TOKEN", "ACCESS_TOKEN"),
     )
-    access_token: SecretStr | None = Field(
-        None,
-        validation_alias=_genesys("ACCESS_TOKEN", "ACCESS_TOKEN"),
-        description="A token to use as it is; id and secret are then not needed.",
-    )
-    scope: str = Field("eventbridge:ingest", validation_alias=_genesys("SCOPE"), description="OAuth scope to ask for.")
-    token_url: str | None = Field(
-        None, validation_alias=_genesys("TOKEN_URL"), description="Token endpoint, in place of GENESYS_ENV's."
-    )
-    ingest_url: str | None = Field(
-        None,
-        validation_alias=_genesys("INGEST_URL"),
-        description="Ingest endpoint, in place of GENESYS_ENV's.",
+    scope: str = _setting(_TEXT, "OAuth scope to ask for.", "eventbridge:ingest", names=_genesys("SCOPE"))
+    token_url: str | None = _setting(_TEXT, "Token endpoint, in place of GENESYS_ENV's.", names=_genesys("TOKEN_URL"))
+    ingest_url: str | None = _setting(
+        _TEXT, "Ingest endpoint, in place of GENESYS_ENV's.", names=_genesys("INGEST_URL")
     )
 
-    audit: Path = Field(Path("ingestion_audit.jsonl"), description="Audit file; appended to.")
-    dead_letters: Path = Field(Path("dead_letters.ndjson"), description="Where bad records are kept.")
-    summary_file: Path | None = Field(None, description="Write the summary there as JSON.")
-    metrics_textfile: Path | None = Field(
-        None, description="Write Prometheus metrics there, for the textfile collector; the name ends in .prom."
+    audit: Path = _setting(_PATH, "Audit file; appended to.", Path("ingestion_audit.jsonl"))
+    dead_letters: Path = _setting(_PATH, "Where bad records are kept.", Path("dead_letters.ndjson"))
+    summary_file: Path | None = _setting(_PATH, "Write the summary there as JSON.")
+    metrics_textfile: Path | None = _setting(
+        _PATH, "Write Prometheus metrics there, for the textfile collector; the name ends in .prom."
     )
-    otlp: bool = Field(
+    otlp: bool = _setting(
+        _SWITCH,
+        "Send traces to an OpenTelemetry collector; the OTEL_ variables say where (on or off).",
         default=False,
-        description="Send traces to an OpenTelemetry collector; the OTEL_ variables say where (on or off).",
     )
-    state: Path | None = Field(None, description="Folder of the delivered keys; by default the user's state folder.")
-    remember: float = Field(7, ge=0, description="Days for which delivered keys are kept.")
-    key: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+    state: Path | None = _setting(_PATH, "Folder of the delivered keys; by default the user's state folder.")
+    remember: float = _setting(_number(ge=0), "Days for which delivered keys are kept.", 7)
+    key: tuple[str, ...] = _setting(
+        core_schema.no_info_after_validator_function(_split_commas, _TEXT),
+        "Field paths, with commas between them, that make two events copies of each other.",
         ("interactionId", "eventType", "eventTime"),
-        description="Field paths, with commas between them, that make two events copies of each other.",
     )
-    window: float | None = Field(None, gt=0, description="Seconds of event time for which a key is remembered.")
-    window_size: int | None = Field(None, ge=1, description="How many keys are remembered.")
-    max_record_bytes: int = Field(1_000_000, ge=100, description="A longer record is rejected.")
-    jobs: int | None = Field(
-        None, ge=1, le=64, description="Processes that share the work; by default as many as there are cores to use."
+    window: float | None = _setting(_number(gt=0), "Seconds of event time for which a key is remembered.")
+    window_size: int | None = _setting(_integer(ge=1), "How many keys are remembered.")
+    max_record_bytes: int = _setting(_integer(ge=100), "A longer record is rejected.", 1_000_000)
+    jobs: int | None = _setting(
+        _integer(ge=1, le=64), "Processes that share the work; by default as many as there are cores to use."
     )
-    chunk_events: int = Field(100, ge=1, le=100, description="Events in a request, at most.")
-    chunk_bytes: int = Field(500_000, ge=200, le=500_000, description="Bytes in a request, at most.")
-    concurrency: int = Field(5, ge=1, le=100, description="Requests in flight at once, at most.")
-    rate: Annotated[str, AfterValidator(_rate_text)] | None = Field(
-        None, description="Requests, at most, as in 240/min."
+    chunk_events: int = _setting(_integer(ge=1, le=100), "Events in a request, at most.", 100)
+    chunk_bytes: int = _setting(_integer(ge=200, le=500_000), "Bytes in a request, at most.", 500_000)
+    concurrency: int = _setting(_integer(ge=1, le=100), "Requests in flight at once, at most.", 5)
+    rate: str | None = _setting(
+        core_schema.no_info_after_validator_function(_rate_text, _TEXT), "Requests, at most, as in 240/min."
     )
-    timeout: float = Field(30, gt=0, description="Seconds to wait for an answer.")
-    max_attempts: int = Field(8, ge=1, description="POSTs of a chunk before it is left pending.")
-    max_elapsed: float = Field(300, gt=0, description="Seconds of retries before a chunk is left pending.")
-    max_wait: float = Field(180, ge=0, description="A longer Retry-After (seconds) ends the run, all pending.")
+    timeout: float = _setting(_number(gt=0), "Seconds to wait for an answer.", 30)
+    max_attempts: int = _setting(_integer(ge=1), "POSTs of a chunk before it is left pending.", 8)
+    max_elapsed: float = _setting(_number(gt=0), "Seconds of retries before a chunk is left pending.", 300)
+    max_wait: float = _setting(_number(ge=0), "A longer Retry-After (seconds) ends the run, all pending.", 180)
 
-    max_duration: float | None = Field(None, gt=0, description="Seconds after which the run ends, the rest pending.")
-    grace: float = Field(30, ge=0, description="Seconds for requests in flight to settle when a run is interrupted.")
-    lock_wait: float = Field(0, ge=0, description="Seconds to wait for another run that holds the state.")
+    max_duration: float | None = _setting(_number(gt=0), "Seconds after which the run ends, the rest pending.")
+    grace: float = _setting(_number(ge=0), "Seconds for requests in flight to settle when a run is interrupted.", 30)
+    lock_wait: float = _setting(_number(ge=0), "Seconds to wait for another run that holds the state.", 0)
 
-    sync: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_urls)] = Field(
-        (), description="URLs of the data lake that gets what is delivered, with spaces or commas between them."
+    sync: tuple[str, ...] = _setting(
+        core_schema.no_info_plain_validator_function(_split_urls),
+        "URLs of the data lake that gets what is delivered, with spaces or commas between them.",
+        (),
     )
-    sync_content: Literal["receipts", "events"] = Field(
-        "receipts", description="What it gets: receipts, or the events themselves."
+    sync_content: Literal["receipts", "events"] = _setting(
+        _one_of("receipts", "events"), "What it gets: receipts, or the events themselves.", "receipts"
     )
-    sync_format: Literal["ndjson", "parquet"] = Field("ndjson", description="How: ndjson, or (events) parquet.")
-    sync_grace: float = Field(30, ge=0, description="Seconds for the data lake to get the rest when a run ends.")
-    sync_required: bool = Field(
-        default=False, description="Exit code 5 if the data lake did not get everything (on or off)."
+    sync_format: Literal["ndjson", "parquet"] = _setting(
+        _one_of("ndjson", "parquet"), "How: ndjson, or (events) parquet.", "ndjson"
     )
-    webhook_secret: SecretStr | None = Field(None, description="Secret that signs what is posted to a webhook.")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to speak to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    sync_grace: float = _setting(_number(ge=0), "Seconds for the data lake to get the rest when a run ends.", 30)
+    sync_required: bool = _setting(
+        _SWITCH, "Exit code 5 if the data lake did not get everything (on or off).", default=False
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        None, description="How to log in to Kafka: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."
+    webhook_secret: Secret | None = _setting(_SECRET, "Secret that signs what is posted to a webhook.")
+    kafka_security_protocol: str = _setting(
+        _one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        "How to speak to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
+        "PLAINTEXT",
     )
-    kafka_sasl_username: str | None = Field(None, description="User name for Kafka.")
-    kafka_sasl_password: SecretStr | None = Field(None, description="Password for Kafka.")
-    kafka_ssl_ca_location: Path | None = Field(None, description="File of the authorities that vouch for Kafka.")
-    kafka_ssl_certificate_location: Path | None = Field(None, description="File of the client's certificate for Kafka.")
-    kafka_ssl_key_location: Path | None = Field(None, description="File of that certificate's private key.")
-    kafka_ssl_key_password: SecretStr | None = Field(None, description="Password of that private key.")
+    kafka_sasl_mechanism: str | None = _setting(
+        _one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+        "How to log in to Kafka: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
+    )
+    kafka_sasl_username: str | None = _setting(_TEXT, "User name for Kafka.")
+    kafka_sasl_password: Secret | None = _setting(_SECRET, "Password for Kafka.")
+    kafka_ssl_ca_location: Path | None = _setting(_PATH, "File of the authorities that vouch for Kafka.")
+    kafka_ssl_certificate_location: Path | None = _setting(_PATH, "File of the client's certificate for Kafka.")
+    kafka_ssl_key_location: Path | None = _setting(_PATH, "File of that certificate's private key.")
+    kafka_ssl_key_password: Secret | None = _setting(_SECRET, "Password of that private key.")
 
-    def secret(self) -> SecretStr | None:
+    def secret(self) -> Secret | None:
         """The client secret, from the setting or from its file.
 
         Raises:
@@ -204,7 +190,7 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"GENESYS_CLIENT_SECRET_FILE: {self.client_secret_file} is empty.", "Put the secret there."
             )
-        return SecretStr(text)
+        return Secret(text)
 
     def kafka(self) -> dict[str, str]:
         """What of Kafka is set, by the names that librdkafka gives its properties. It holds passwords.
@@ -212,7 +198,7 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: there is a user name or password, and a protocol that would not use it.
         """
-        given = {name: getattr(self, name) for name in type(self).model_fields if name.startswith("kafka_")}
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name.startswith("kafka_")}
         sasl = [name for name, value in given.items() if name.startswith("kafka_sasl_") and value is not None]
         if sasl and not self.kafka_security_protocol.startswith("SASL_"):
             raise ConfigurationError(
@@ -221,7 +207,7 @@ class Settings(BaseSettings):
             )
         return {
             name.removeprefix("kafka_").replace("_", "."): value.get_secret_value()
-            if isinstance(value, SecretStr)
+            if isinstance(value, Secret)
             else str(value)
             for name, value in given.items()
             if value is not None
@@ -229,9 +215,16 @@ class Settings(BaseSettings):
 
     def against(self, url: str, client_id: str, client_secret: str) -> "Settings":
         """The same settings for another platform, whatever the environment says of where to send."""
-        platform = {"env": url, "client_id": client_id, "client_secret": SecretStr(client_secret)}
-        overrides = dict.fromkeys(("access_token", "token_url", "ingest_url", "client_secret_file"))
-        return self.model_copy(update={**overrides, **platform})
+        return replace(
+            self,
+            env=url,
+            client_id=client_id,
+            client_secret=Secret(client_secret),
+            client_secret_file=None,
+            access_token=None,
+            token_url=None,
+            ingest_url=None,
+        )
 
     @property
     def requests_per_second(self) -> float | None:
@@ -247,10 +240,9 @@ def load(**flags: Any) -> Settings:
         ConfigurationError: names every setting that is wrong, all at once.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    values = _named(_env_file()) | _named(os.environ) | given
     try:
-        return Settings(**given)
-    except UnicodeDecodeError as error:
-        raise ConfigurationError("The file .env in this folder is not text in UTF-8.", "Save it as UTF-8.") from error
+        return Settings(**_checker().validate_python(values))
     except ValidationError as error:
         problems = {
             str(detail["loc"][0]): detail["msg"].removeprefix("Value error, ")
@@ -265,18 +257,52 @@ def load(**flags: Any) -> Settings:
     )
 
 
+@cache
+def _checker() -> SchemaValidator:
+    kinds = {each.name: each.metadata["kind"] for each in fields(Settings)}
+    return SchemaValidator(
+        core_schema.typed_dict_schema(
+            {name: core_schema.typed_dict_field(kind, required=False) for name, kind in kinds.items()}
+        )
+    )
+
+
+def _env_file() -> Mapping[str, str | None]:
+    """What `.env` in this folder holds, if it is there.
+
+    Raises:
+        ConfigurationError: it is no text.
+    """
+    if not _ENV_FILE.is_file():
+        return {}
+    from dotenv import dotenv_values  # noqa: PLC0415 - takes its time to import
+
+    try:
+        return dotenv_values(_ENV_FILE, encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError("The file .env in this folder is not text in UTF-8.", "Save it as UTF-8.") from error
+
+
+def _named(variables: Mapping[str, str | None]) -> dict[str, Any]:
+    """The settings among some variables, whose names may be written in any case. An empty one is none."""
+    there = {name.upper(): value for name, value in variables.items() if value}
+    found = {each.name: next(filter(None, map(there.get, _variables(each))), None) for each in fields(Settings)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _variables(setting: "Field[Any]") -> tuple[str, ...]:
+    """What a setting is called in the environment; the first is its main name."""
+    names: tuple[str, ...] = setting.metadata["names"]
+    return names or (f"EBINGEST_{setting.name.upper()}",)
+
+
 def _variable(name: str) -> str:
-    """What a setting is called in the environment."""
-    field = Settings.model_fields.get(name)
-    if field is None:
-        return name
-    alias = field.validation_alias
-    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"EBINGEST_{name.upper()}"
+    return next(_variables(each)[0] for each in fields(Settings) if each.name == name)
 
 
 def variables() -> dict[str, str]:
     """Every environment variable's main name, with what it is for."""
-    return {_variable(name): field.description or "" for name, field in Settings.model_fields.items()}
+    return {_variables(each)[0]: each.metadata["description"] for each in fields(Settings)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,76 +316,11 @@ class Given:
 
 def given() -> Given:
     """Which variables are set, and where. One that stands in both places counts for the environment, which wins."""
-    known = set(variables())
-    environment = {_variable(name) for name in EnvSettingsSource(Settings)()}
-    env_file = {_variable(name) for name in DotEnvSettingsSource(Settings)()} - environment
-    odd = {name.upper() for name in os.environ if name.upper().startswith("EBINGEST_")} - known
-    odd |= {f"EBINGEST_{name.upper()}" for name in env_file - known}
-    return Given(tuple(sorted(environment)), tuple(sorted(env_file & known)), tuple(sorted(odd)))
+    environment = {_variable(name) for name in _named(os.environ)}
+    env_file = {_variable(name) for name in _named(_env_file())} - environment
+    odd = {*_like_ours(os.environ), *_like_ours(_env_file())} - set(variables())
+    return Given(tuple(sorted(environment)), tuple(sorted(env_file)), tuple(sorted(odd)))
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Where to get a token and where to send events."""
-
-    token_url: str
-    ingest_url: str
-    region: str
-
-
-def endpoints(settings: Settings) -> Endpoints:
-    """Where `settings` say the platform is.
-
-    Raises:
-        ConfigurationError: there is no such region, a URL is no URL, or it is plain http to another machine.
-    """
-    token_url, ingest_url = _default_urls(settings.env) if settings.env else ("", "")
-    found = Endpoints(
-        settings.token_url or token_url,
-        settings.ingest_url or ingest_url,
-        settings.env or "as given by its URL",
-    )
-    for url in filter(None, (found.token_url, found.ingest_url)):
-        _check_url(url)
-    return found
-
-
-def _default_urls(env: str) -> tuple[str, str]:
-    name = env.strip().rstrip("/")
-    domain = _DOMAINS.get(name.lower(), re.sub(r"^(https://)?(api|login|apps)\.", "", name.lower()))
-    if domain in REGIONS:
-        return f"https://login.{domain}/oauth/token", f"https://api.{domain}/api/v2/events/ingest"
-    if "://" not in name:
-        host = name.split(":")[0]
-        if "." not in host and host != "localhost":
-            raise ConfigurationError(f"GENESYS_ENV: {env} is no region that this version knows.", _ENVIRONMENT_REMEDY)
-        name = f"https://{name}"
-    return f"{name}/login/oauth2/token", f"{name}/api/v2/events/ingest"
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-        parts = urlsplit("")
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(f"{url} is no URL of a server.", _ENVIRONMENT_REMEDY)
-    if parts.username or parts.password:
-        raise ConfigurationError(
-            f"The URL of {host} holds a user name or password.", "Give credentials by their own settings."
-        )
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(
-            f"{url} would send the secret and customer data in the clear.",
-            "Use https. Plain http is taken for this machine (127.0.0.1, ::1, localhost) alone.",
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _like_ours(names: Mapping[str, str | None]) -> Iterator[str]:
+    return (name.upper() for name in names if name.upper().startswith("EBINGEST_"))

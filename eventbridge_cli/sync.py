@@ -13,6 +13,7 @@ from typing import Self
 from platformdirs import user_state_path
 
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
+from eventbridge_cli.endpoints import endpoints
 from eventbridge_cli.errors import ConfigurationError, StateLockedError, StorageError
 from eventbridge_cli.facts import Destination, HandOver
 from eventbridge_cli.lake.target import Content, Format, Target, open_target
@@ -22,7 +23,7 @@ from eventbridge_cli.ledger.lock import lock_folder
 from eventbridge_cli.ledger.outbox import Outbox
 from eventbridge_cli.ledger.tally import SyncCounts
 from eventbridge_cli.ledger.turns import AuditInTurns
-from eventbridge_cli.settings import Settings, endpoints
+from eventbridge_cli.settings import Settings
 
 _AUDIT_SECONDS = 5.0
 _FOR_AS_LONG_AS_IT_TAKES = Policy(max_attempts=2**31, max_elapsed=float("inf"), max_wait=float("inf"))

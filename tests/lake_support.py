@@ -19,14 +19,14 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
-from pydantic import SecretStr
 from support import line
 
 from eventbridge_cli.facts import Batch, OutboxEntry
 from eventbridge_cli.lake.target import Content, Format, Target, open_target
+from eventbridge_cli.secret import Secret
 
 DELIVERED_AT = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)
-SECRET = SecretStr("s3cr3t-c4n4ry")
+SECRET = Secret("s3cr3t-c4n4ry")
 S3RVER_KEY = "S3RVER"  # s3rver knows one user, whose id and secret these are
 AZURE_ACCOUNT = "someone"
 AZURE_KEY = base64.b64encode(b"s3cr3t").decode()

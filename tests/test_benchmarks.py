@@ -42,7 +42,7 @@ UNWANTED = {
 
 PEAK = """
 import asyncio, runpy, sys, tracemalloc
-import pydantic_settings, rich.progress, typer  # what is loaded before is quick to load, and is not of interest
+import pydantic_core, rich.progress, typer  # what is loaded before is quick to load, and is not of interest
 tracemalloc.start()
 try:
     runpy.run_module("eventbridge_cli", run_name="__main__", alter_sys=True)

@@ -12,7 +12,6 @@ from itertools import pairwise
 import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from stages import chunk, dedupe, records, validate
 from support import line
 
@@ -28,6 +27,7 @@ from eventbridge_cli.intake.cut import Cutter
 from eventbridge_cli.intake.dedupe import DeduplicationCache
 from eventbridge_cli.intake.key import Key
 from eventbridge_cli.ledger.tally import Tally
+from eventbridge_cli.secret import Secret
 
 BROKEN = [b"not json", b'{"a": "open', b'{"a": [1}', b'{"eventType":', b"{}", b"}{", b'{"x": NaN}', b"\xff\xfe", b"[1"]
 STATUSES = [200, 200, 200, 204, 400, 401, 403, 408, 413, 429, 500, 501, 503, 302, 0]
@@ -86,7 +86,7 @@ def deliver(items: list[Chunk | Rejection | Duplicate], server: Server, seed: in
     async def run() -> None:
         rng = random.Random(seed)
         async with httpx.AsyncClient(transport=httpx.MockTransport(server)) as client:
-            who = Credentials("https://server/token", "id", SecretStr("secret"), "scope", "region")
+            who = Credentials("https://server/token", "id", Secret("secret"), "scope", "region")
             ingester = EventBridgeIngester(
                 client,
                 GenesysAuth(client, who, clock=lambda: now[0], sleep=sleep),

@@ -12,7 +12,6 @@ import httpx
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from pydantic import SecretStr
 from support import line
 
 from eventbridge_cli.bulk import Chunk
@@ -28,6 +27,7 @@ from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import Source
 from eventbridge_cli.ledger.book import Ledger, Places, opened
 from eventbridge_cli.ledger.history import verify
+from eventbridge_cli.secret import Secret
 
 
 class Crash(BaseException):
@@ -152,7 +152,7 @@ class Resuming(RuleBasedStateMachine):
                     ledger.note(item)
 
         async with httpx.AsyncClient(transport=httpx.MockTransport(self.platform)) as client:
-            who = Credentials("https://server/token", "id", SecretStr("secret"), "scope", "region")
+            who = Credentials("https://server/token", "id", Secret("secret"), "scope", "region")
             ingester = EventBridgeIngester(
                 client,
                 GenesysAuth(client, who, clock=lambda: now[0], sleep=sleep),

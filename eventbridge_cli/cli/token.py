@@ -37,8 +37,9 @@ def token(
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.delivery.client import build_client
     from eventbridge_cli.delivery.oauth import GenesysAuth, Token
+    from eventbridge_cli.endpoints import endpoints
     from eventbridge_cli.run import credentials
-    from eventbridge_cli.settings import endpoints, load
+    from eventbridge_cli.settings import load
 
     settings = load()
     who = credentials(settings, endpoints(settings), to_ingest=False)

@@ -92,7 +92,7 @@ def _metrics(job: "Job") -> "Watcher":
 
 
 def _traces(job: "Job") -> "Traces":
-    from eventbridge_cli.settings import endpoints
+    from eventbridge_cli.endpoints import endpoints
 
     try:
         from eventbridge_cli.watch.traces import Traces

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import httpx
-from pydantic import SecretStr
 
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, excerpt, retry_after
 from eventbridge_cli.errors import CredentialsError, PendingError
 from eventbridge_cli.facts import TokenIssued
+from eventbridge_cli.secret import Secret, SecretText
 
 RENEW_EARLY = 60.0
 """Seconds before a token runs out from which on it is renewed; half its lifetime if that is less."""
@@ -29,7 +29,7 @@ _RATE_LIMITED = b"rate limit exceeded"
 class Token:
     """A token and what is known of it. Both times are on the monotonic clock; None: not known."""
 
-    value: SecretStr
+    value: SecretText
     scope: str = ""
     expires_at: float | None = None
     renew_at: float | None = None
@@ -41,10 +41,10 @@ class Credentials:
 
     token_url: str
     client_id: str
-    client_secret: SecretStr
+    client_secret: SecretText
     scope: str
     region: str
-    access_token: SecretStr | None = None
+    access_token: SecretText | None = None
 
 
 class GenesysAuth:
@@ -176,9 +176,9 @@ class GenesysAuth:
         scope = scope if isinstance(scope, str) else where.scope
         self._note(TokenIssued(seconds or 0.0, scope, self._clock() - began))
         if seconds is None:
-            return Token(SecretStr(value), scope)
+            return Token(Secret(value), scope)
         expires_at = began + seconds
-        return Token(SecretStr(value), scope, expires_at, expires_at - min(RENEW_EARLY, seconds / 2))
+        return Token(Secret(value), scope, expires_at, expires_at - min(RENEW_EARLY, seconds / 2))
 
 
 def _oauth_error(body: bytes) -> str:

@@ -8,10 +8,9 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
-from pydantic import SecretStr
-
 from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.facts import Batch
+from eventbridge_cli.secret import SecretText
 
 _SCHEMES = "file:, s3:, gs:, az:, kafka: or https:"
 
@@ -65,7 +64,7 @@ def open_target(
     content: Content,
     form: Format,
     kafka: Mapping[str, str] | None = None,
-    webhook_secret: SecretStr | None = None,
+    webhook_secret: SecretText | None = None,
 ) -> Target:
     """The target at `url`. Nothing is asked of it yet.
 

@@ -10,14 +10,14 @@ from http import HTTPStatus
 from urllib.parse import SplitResult
 
 import httpx
-from pydantic import SecretStr
 
 from eventbridge_cli import __version__
+from eventbridge_cli.endpoints import is_loopback
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
-from eventbridge_cli.settings import is_loopback
+from eventbridge_cli.secret import SecretText
 
 _CHECK = "check"
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
@@ -44,7 +44,7 @@ class WebhookTarget:
         self,
         parts: SplitResult,
         content: Content,
-        secret: SecretStr | None,
+        secret: SecretText | None,
         *,
         timeout: float = 30.0,
         clock: Callable[[], float] = time.time,

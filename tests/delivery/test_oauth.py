@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from pydantic import SecretStr
 
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth, Token
 from eventbridge_cli.errors import CredentialsError
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.sandbox.process import SandboxProcess
+from eventbridge_cli.secret import Secret
 
 
 def with_auth(
@@ -24,10 +24,10 @@ def with_auth(
         who = Credentials(
             f"{sandbox.url}/oauth/token",
             sandbox.client_id,
-            SecretStr(sandbox.client_secret),
+            Secret(sandbox.client_secret),
             "eventbridge:ingest",
             "region-1",
-            SecretStr(ready) if ready else None,
+            Secret(ready) if ready else None,
         )
         async with build_client(concurrency=20, timeout=10) as client:
             await scenario(GenesysAuth(client, who, note=issued.append, clock=lambda: now[0]), now)

@@ -133,7 +133,7 @@ def test_settings_of_kafka_go_by_librdkafkas_names() -> None:
         kafka_security_protocol="SASL_SSL",
         kafka_sasl_mechanism="SCRAM-SHA-512",
         kafka_sasl_username="someone",
-        kafka_sasl_password=SECRET,
+        kafka_sasl_password=SECRET.get_secret_value(),
         kafka_ssl_ca_location="ca.pem",
     )
     assert settings.kafka() == {

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from lake_support import SECRET, batch, refusing, served, target
-from pydantic import SecretStr
 from support import ROOT
 
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.webhook import WebhookTarget
+from eventbridge_cli.secret import Secret
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def posts(url: str) -> list[dict[str, Any]]:
     return found
 
 
-def webhook(url: str, *, secret: SecretStr = SECRET, timeout: float = 30.0) -> WebhookTarget:
+def webhook(url: str, *, secret: Secret = SECRET, timeout: float = 30.0) -> WebhookTarget:
     return WebhookTarget(urlsplit(url), Content.RECEIPTS, secret, timeout=timeout)
 
 
@@ -63,7 +63,7 @@ def test_a_batch_is_posted_and_signed(content: Content) -> None:
 def test_a_wrong_secret_is_found_before_anything_is_sent() -> None:
     """The receiver answers 401 to what it can't verify: exit 3."""
     with receiver() as url, pytest.raises(ConfigurationError, match="HTTP 401") as caught:
-        asyncio.run(webhook(url, secret=SecretStr("another")).check())
+        asyncio.run(webhook(url, secret=Secret("another")).check())
     assert "EBINGEST_WEBHOOK_SECRET" in caught.value.remedy
     assert "k3y" not in str(caught.value)
 

@@ -1,0 +1,101 @@
+"""Where the platform is: from a domain, a region or a URL to the addresses of its token and ingest endpoints."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from eventbridge_cli.errors import ConfigurationError
+from eventbridge_cli.settings import Settings
+
+REGIONS = {
+    "mypurecloud.com": "us-east-1",
+    "use2.us-gov-pure.cloud": "us-east-2",
+    "usw2.pure.cloud": "us-west-2",
+    "cac1.pure.cloud": "ca-central-1",
+    "sae1.pure.cloud": "sa-east-1",
+    "mxc1.pure.cloud": "mx-central-1",
+    "mypurecloud.ie": "eu-west-1",
+    "euw2.pure.cloud": "eu-west-2",
+    "mypurecloud.de": "eu-central-1",
+    "euc2.pure.cloud": "eu-central-2",
+    "edee1.eusc-pure.cloud": "eusc-de-east-1",
+    "mec1.pure.cloud": "me-central-1",
+    "aps1.pure.cloud": "ap-south-1",
+    "mypurecloud.jp": "ap-northeast-1",
+    "apne2.pure.cloud": "ap-northeast-2",
+    "apne3.pure.cloud": "ap-northeast-3",
+    "apse1.pure.cloud": "ap-southeast-1",
+    "mypurecloud.com.au": "ap-southeast-2",
+}
+"""The platform's domains and the AWS region of each, as the platform publishes them."""
+
+_DOMAINS = {region: domain for domain, region in REGIONS.items()}
+_ENVIRONMENT_REMEDY = "Give GENESYS_ENV a domain such as mypurecloud.de, an AWS region such as eu-central-1, or a URL."
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where to get a token and where to send events."""
+
+    token_url: str
+    ingest_url: str
+    region: str
+
+
+def endpoints(settings: Settings) -> Endpoints:
+    """Where `settings` say the platform is.
+
+    Raises:
+        ConfigurationError: there is no such region, a URL is no URL, or it is plain http to another machine.
+    """
+    token_url, ingest_url = _default_urls(settings.env) if settings.env else ("", "")
+    found = Endpoints(
+        settings.token_url or token_url,
+        settings.ingest_url or ingest_url,
+        settings.env or "as given by its URL",
+    )
+    for url in filter(None, (found.token_url, found.ingest_url)):
+        _check_url(url)
+    return found
+
+
+def _default_urls(env: str) -> tuple[str, str]:
+    name = env.strip().rstrip("/")
+    domain = _DOMAINS.get(name.lower(), re.sub(r"^(https://)?(api|login|apps)\.", "", name.lower()))
+    if domain in REGIONS:
+        return f"https://login.{domain}/oauth/token", f"https://api.{domain}/api/v2/events/ingest"
+    if "://" not in name:
+        host = name.split(":")[0]
+        if "." not in host and host != "localhost":
+            raise ConfigurationError(f"GENESYS_ENV: {env} is no region that this version knows.", _ENVIRONMENT_REMEDY)
+        name = f"https://{name}"
+    return f"{name}/login/oauth2/token", f"{name}/api/v2/events/ingest"
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(f"{url} is no URL of a server.", _ENVIRONMENT_REMEDY)
+    if parts.username or parts.password:
+        raise ConfigurationError(
+            f"The URL of {host} holds a user name or password.", "Give credentials by their own settings."
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(
+            f"{url} would send the secret and customer data in the clear.",
+            "Use https. Plain http is taken for this machine (127.0.0.1, ::1, localhost) alone.",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,88 @@
+"""Where settings come from, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+
+from eventbridge_cli.errors import ConfigurationError, UsageError
+from eventbridge_cli.secret import Secret
+from eventbridge_cli.settings import given, load
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def env_file(text: str) -> None:
+    Path(".env").write_text(text, encoding="utf-8")
+
+
+def test_flags_win_over_the_environment_which_wins_over_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nearest word counts; what nobody says is the default."""
+    env_file("EBINGEST_CONCURRENCY=2\nEBINGEST_CHUNK_EVENTS=20\nEBINGEST_TIMEOUT=1.5\n")
+    monkeypatch.setenv("EBINGEST_CONCURRENCY", "3")
+    monkeypatch.setenv("EBINGEST_CHUNK_EVENTS", "30")
+    found = load(concurrency=4, chunk_events=None)
+    assert (found.concurrency, found.chunk_events, found.timeout, found.max_attempts) == (4, 30, 1.5, 8)
+
+
+def test_each_name_counts_in_any_case_and_empty_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool's own name comes before the platform CLI's; an empty variable is as good as none."""
+    env_file("OURS=euw2\nGENESYS_ENV=${OURS}.pure.cloud\ngenesys_client_id=file\n")
+    monkeypatch.setenv("GENESYSCLOUD_OAUTHCLIENT_ID", "environment")
+    monkeypatch.setenv("GENESYSCLOUD_ACCESS_TOKEN", "theirs")
+    monkeypatch.setenv("GENESYS_ACCESS_TOKEN", "ours")
+    monkeypatch.setenv("EBINGEST_RATE", "")
+    monkeypatch.setenv("EBINGEST_RETAE", "1")
+    found = load()
+    assert (found.client_id, found.env, found.rate) == ("environment", "euw2.pure.cloud", None)
+    assert found.access_token is not None
+    assert found.access_token.get_secret_value() == "ours"
+    names = given()
+    assert names.environment == ("GENESYS_ACCESS_TOKEN", "GENESYS_CLIENT_ID")
+    assert (names.env_file, names.unknown) == (("GENESYS_ENV",), ("EBINGEST_RETAE",))
+
+
+def test_texts_become_what_they_stand_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers, switches, paths, lists and secrets; a secret never shows itself."""
+    texts = {"JOBS": " 3 ", "OTLP": "on", "SYNC_REQUIRED": "0", "STATE": "~state", "KEY": "interactionId, eventType"}
+    texts |= {"SYNC": "file:///a, kafka://b:1,c:2/t  s3://d", "WEBHOOK_SECRET": "hush", "SYNC_CONTENT": "events"}
+    for name, text in texts.items():
+        monkeypatch.setenv(f"EBINGEST_{name}", text)
+    found = load()
+    assert (found.jobs, found.otlp, found.sync_required, found.state) == (3, True, False, Path("~state"))
+    assert found.key == ("interactionId", "eventType")
+    assert found.sync == ("file:///a", "kafka://b:1,c:2/t", "s3://d")
+    assert found.sync_content == "events"
+    assert isinstance(found.webhook_secret, Secret)
+    assert "hush" not in repr(found) + str(found.webhook_secret)
+
+
+def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variables' names, with what each takes; no value is quoted, for it may be a secret."""
+    env_file("EBINGEST_CHUNK_EVENTS=many\n")
+    monkeypatch.setenv("EBINGEST_CONCURRENCY", "0")
+    monkeypatch.setenv("EBINGEST_RATE", "fast")
+    monkeypatch.setenv("EBINGEST_SYNC_FORMAT", "xml")
+    monkeypatch.setenv("EBINGEST_OTLP", "perhaps")
+    with pytest.raises(ConfigurationError) as told:
+        load()
+    text = str(told.value)
+    for said in ("CHUNK_EVENTS: ", "CONCURRENCY: ", "RATE: a rate is written as in", "SYNC_FORMAT: ", "OTLP: "):
+        assert f"EBINGEST_{said}" in text
+    assert not [value for value in ("many", "fast", "xml", "perhaps") if value in text]
+
+
+def test_a_wrong_flag_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told by the flag's name, before what is wrong elsewhere."""
+    monkeypatch.setenv("EBINGEST_CONCURRENCY", "0")
+    with pytest.raises(UsageError, match=r"--rate: a rate is written as in"):
+        load(rate="fast")
+
+
+def test_an_env_file_that_is_no_text() -> None:
+    """It is refused by name."""
+    Path(".env").write_bytes(b"GENESYS_CLIENT_ID=\xff\xfe")
+    with pytest.raises(ConfigurationError, match="UTF-8"):
+        load()
