@@ -5,13 +5,12 @@ as the noun that it is (`flow`).
 """
 
 import json
-import uuid
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from itertools import accumulate, count, pairwise, repeat
 from json.encoder import encode_basestring_ascii
 from operator import itemgetter
@@ -350,23 +349,24 @@ class Chunk:
         """Of the body, in hexadecimal."""
         return sha256(self.body).hexdigest()
 
-    @cached_property
+    @property
     def request_id(self) -> str:
-        """The `X-Request-Id`: a UUID (version 8, RFC 9562) of the body's content.
+        """The `X-Request-Id`: a UUID (version 8, RFC 9562) of the first bits of the body's SHA-256.
 
         The same body has the same id over every retry, run and machine.
         """
-        digest = bytearray(blake2b(self.body, digest_size=16).digest())
-        digest[6] = digest[6] & 0x0F | 0x80
-        digest[8] = digest[8] & 0x3F | 0x80
-        return str(uuid.UUID(bytes=bytes(digest)))
+        digits = self.sha256
+        variant = "89ab"[int(digits[16], base=16) % 4]
+        return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _shipped, (self.body, self.events.shipped())
+        return _shipped, (self.body, self.sha256, self.events.shipped())
 
 
-def _shipped(body: bytes, events: dict[str, Any]) -> Chunk:
-    return Chunk(_ShippedEvents(body, events), body)
+def _shipped(body: bytes, sha256: str, events: dict[str, Any]) -> Chunk:
+    chunk = Chunk(_ShippedEvents(body, events), body)
+    chunk.__dict__["sha256"] = sha256
+    return chunk
 
 
 def _quoted(texts: Sequence[str]) -> list[str]:
