@@ -18,7 +18,7 @@ LENGTH_BYTES = 8
 """Before each message stands its length; a message is `(bytes read so far, items)`, None at the end, or an error."""
 
 _MOST_AT_ONCE = 1000
-_MOST_BYTES_AHEAD = 3_000_000  # that are made before anybody takes them: the other process has yet to start
+_MOST_BYTES_AHEAD = 8_000_000  # that are made before anybody takes them: the other process has yet to start
 
 
 def apart(intake: Intake) -> AbstractContextManager[socket.socket]:
