@@ -226,10 +226,10 @@ class Events(Sequence[Event]):
         return [_span(*span) for span in spans]
 
     @cached_property
-    def entries(self) -> str:
+    def entries(self) -> bytes:
         """How the ledger names them: a JSON array with the place, the interaction and the key of each."""
         rows = [f'[{place},{id_},"{key}"]' for place, id_, key in zip(*self._names, strict=True)]
-        return f"[{','.join(rows)}]"
+        return f"[{','.join(rows)}]".encode()
 
     @cached_property
     def listed(self) -> "Packed":

@@ -58,13 +58,13 @@ class Pace:
         Whoever got a turn calls `leave` when the answer is there. Until a request is accepted, all turns go to one
         task, until it calls `settled`.
         """
-        task = asyncio.current_task()
         while not self._stopping:
             now = self._clock()
             wait = max(self._held_until, self._next_turn) - now
-            is_its_turn = self._proved or self._pilot in {None, task}
+            is_its_turn = self._proved or self._pilot in {None, asyncio.current_task()}
             if is_its_turn and self.in_flight < self.width and wait <= 0:
-                self._pilot = task
+                if not self._proved:
+                    self._pilot = asyncio.current_task()
                 self.in_flight += 1
                 self._next_turn = max(self._next_turn, now) + self._spacing(now)
                 return now
@@ -78,7 +78,7 @@ class Pace:
 
     def settled(self) -> None:
         """The task that calls this has come to the end of what it wanted turns for."""
-        if self._pilot is asyncio.current_task():
+        if self._pilot is not None and self._pilot is asyncio.current_task():
             self._pilot = None
             self._notify()
 
