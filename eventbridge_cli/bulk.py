@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
 from itertools import accumulate, count, pairwise, repeat
-from json.encoder import encode_basestring_ascii
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+import msgspec
+
+from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.flow import Duplicate, Event, Origin, Outcome
 
 if TYPE_CHECKING:
@@ -154,6 +156,15 @@ ENVELOPE_OPEN = b'{"events":['
 ENVELOPE_CLOSE = b"]}"
 
 
+class _Listed(msgspec.Struct):
+    """An event as a receipt names it."""
+
+    interaction_id: str
+    event_type: str
+    event_time: str
+    origin: str
+
+
 class Events(Sequence[Event]):
     """Events in a row, held column by column: an `Event` is made only when somebody looks at one.
 
@@ -228,36 +239,29 @@ class Events(Sequence[Event]):
     @cached_property
     def entries(self) -> bytes:
         """How the ledger names them: a JSON array with the place, the interaction and the key of each."""
-        rows = [f'[{place},{id_},"{key}"]' for place, id_, key in zip(*self._names, strict=True)]
-        return f"[{','.join(rows)}]".encode()
+        return ascii_json(list(zip(self._places, self._ids, [key.hex() for key in self.keys], strict=True)))
 
     @cached_property
     def listed(self) -> "Packed":
         """How a receipt names them: a JSON array with an object for each, packed, since it waits in the outbox so."""
         from eventbridge_cli.packing import packed  # noqa: PLC0415 - only for those who have a data lake
 
-        quoted = _quoted(self._types), _quoted(self._times)
-        rows = [
-            f'{{"interaction_id":{id_},"event_type":{type_},"event_time":{time},"key":"{key}","origin":{place}}}'
-            for place, id_, key, type_, time in zip(*self._names, *quoted, strict=True)
-        ]
-        return packed(f"[{','.join(rows)}]".encode())
+        return packed(ascii_json(list(map(_Listed, self._ids, self._types, self._times, self._places))))
 
     def list_now(self) -> None:
         """Make `listed`, so that it is ready wherever they are shipped to."""
         len(self.listed)
 
     @cached_property
-    def _names(self) -> tuple[list[str], list[str], list[str]]:
-        """Places and interactions as JSON, keys in hex."""
+    def _places(self) -> list[str]:
+        """Where each of them stands."""
         places: list[str] = []
         for origin, size in self._runs:
-            if origin.index is not None:
-                places.append(encode_basestring_ascii(str(origin)))
-                continue
-            start = encode_basestring_ascii(f"{origin.source}:")[:-1]
-            places += [f'{start}{line}"' for line in range(origin.line, origin.line + size)]
-        return places, _quoted(self._ids), [key.hex() for key in self.keys]
+            if origin.index is None:
+                places += [f"{origin.source}:{line}" for line in range(origin.line, origin.line + size)]
+            else:
+                places.append(str(origin))
+        return places
 
     def shipped(self) -> dict[str, Any]:
         """What another process is given of them beside their chunk's body, from which all else can be read again."""
@@ -367,10 +371,6 @@ def _shipped(body: bytes, sha256: str, events: dict[str, Any]) -> Chunk:
     chunk = Chunk(_ShippedEvents(body, events), body)
     chunk.__dict__["sha256"] = sha256
     return chunk
-
-
-def _quoted(texts: Sequence[str]) -> list[str]:
-    return list(map(encode_basestring_ascii, texts))
 
 
 def _span(source: str, indexed: bool, first: int, last: int) -> str:  # noqa: FBT001

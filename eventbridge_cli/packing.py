@@ -15,14 +15,10 @@ _COMPRESSOR = zstd.ZstdCompressor(level=1)  # that takes less time than writing 
 
 
 class Packed(NamedTuple):
-    """A text as frames of zstd, which can be put one behind the other; `size` is its length in bytes, unpacked."""
+    """A text as a frame of zstd; `size` is its length in bytes, unpacked."""
 
     size: int
     data: bytes
-
-    def then(self, other: "Packed") -> "Packed":
-        """This text with another one behind it."""
-        return Packed(self.size + other.size, self.data + other.data)
 
 
 def packed(text: bytes) -> Packed:

@@ -22,7 +22,8 @@ NOUNS = {"flow", "bulk", "facts", "errors"}
 MAY_IMPORT = {
     "flow": set(),
     "packing": set(),
-    "bulk": {"flow", "packing"},
+    "ascii_json": set(),
+    "bulk": {"flow", "packing", "ascii_json"},
     "facts": {"flow", "bulk"},
     "errors": set(),
     "fields": set(),
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "endpoints": {"errors", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
     "delivery": NOUNS | {"secret", "delivery"},
-    "ledger": NOUNS | {"packing", "ledger"},
+    "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
     "lake": NOUNS | {"facts", "fields", "schema", "secret", "endpoints", "lake"},
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},

@@ -11,8 +11,11 @@ from eventbridge_cli.facts import Batch, Destination, HandOver, SyncState
 from eventbridge_cli.lake.target import Target
 from eventbridge_cli.lake.thread import in_thread
 
+WORTH_ENTRIES = 200
+"""Entries that are worth a batch at once."""
+
 BATCH_ENTRIES = 1000
-"""Entries that are worth a batch at once, and that one has at most."""
+"""Entries that a batch has at most."""
 
 BATCH_BYTES = 8_000_000
 FLUSH_SECONDS = 2.0
@@ -106,7 +109,7 @@ class Worker:
     def ring(self) -> None:
         """One more entry waits. That there is a bell to ring already is fine: the entry is in the outbox."""
         self._waiting += 1
-        if self._waiting >= BATCH_ENTRIES and not self._bell.full():
+        if self._waiting >= WORTH_ENTRIES and not self._bell.full():
             self._bell.put_nowait(None)
 
     async def finish(self, grace: float, *, renewed: bool = False) -> None:
@@ -164,7 +167,7 @@ class Worker:
 
     async def _is_time(self) -> bool:
         """Wait until there is a batch to hand over. False if there never will be."""
-        while not self._ending.is_set() and self._waiting < BATCH_ENTRIES:
+        while not self._ending.is_set() and self._waiting < WORTH_ENTRIES:
             if not await self._first(self._bell.get(), self._sleep(self._flush_seconds)) and self._waiting:
                 return True
         return not self._ending.is_set() or not self._is_empty

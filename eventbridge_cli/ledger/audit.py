@@ -1,23 +1,17 @@
 """The audit file: JSON lines, one fact a line, each with the hash of the line before it. Never a body or a secret."""
 
-import json
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-import msgspec
-
+from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.bulk import Events
 from eventbridge_cli.facts import Answered, Attempt, Fact, HandOver, Receipt, Retried, Split, Submitted, TokenIssued
 from eventbridge_cli.flow import Duplicate, Event, Origin, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines
-
-_encode_quickly = msgspec.json.Encoder().encode
-_encode_anything = json.JSONEncoder(separators=(",", ":")).encode
 
 CHAIN_START = "0" * 64
 """What the first line of a file carries in place of a hash."""
@@ -58,7 +52,7 @@ class AuditLogger:
         """
         time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         document = {"time": time, "run": self._run, "event": event, **facts}
-        line = _encode(document)[:-1]
+        line = ascii_json(document)[:-1]
         if records is not None:
             line += b',"events":%d,"records":%b' % (len(records), records.entries)
         line += b',"previous":"%b"}' % self._previous.encode()
@@ -150,15 +144,6 @@ class AuditLogger:
                 cause=receipt.cause,
                 unknown=unknown,
             )
-
-
-def _encode(document: dict[str, object]) -> bytes:
-    """JSON in ASCII, so that no terminal takes a file's name for an escape."""
-    with suppress(UnicodeEncodeError):  # half a surrogate: a name that is no UTF-8
-        line = _encode_quickly(document)
-        if line.isascii():
-            return line
-    return _encode_anything(document).encode()
 
 
 def _place(origin: Origin) -> dict[str, object]:

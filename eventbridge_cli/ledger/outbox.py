@@ -1,11 +1,11 @@
 """What was delivered and waits to be handed to the data lake: a table beside the delivered keys.
 
 A row is written in the transaction of the keys that it tells of, and deleted once its target has it, so that no crash
-between the two loses anything. Rows leave in batches. A batch is named in the table before it is handed over and keeps
-its members until it has arrived: after a crash the same batch goes again, under the same name.
+between the two loses anything. Rows leave in batches, the oldest first. A batch is named, with the last row that is in
+it, before it is handed over, and stays what it is until it has arrived: after a crash the same batch goes again, under
+the same name.
 """
 
-import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,7 @@ from typing import Self
 
 from filelock import FileLock
 
+from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.bulk import Events
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.facts import Batch, Destination, OutboxEntry, Receipt
@@ -27,42 +28,41 @@ from eventbridge_cli.packing import Packed, UnpackingError, packed, unpacked
 
 EVENTS = "events"
 OUTBOX_SCHEMA = """
-CREATE TABLE IF NOT EXISTS outbox (
+CREATE TABLE IF NOT EXISTS receipt (
     id INTEGER PRIMARY KEY,
     target TEXT NOT NULL, content TEXT NOT NULL, form TEXT NOT NULL,
-    batch TEXT,
     run TEXT NOT NULL, request_id TEXT NOT NULL, delivered_at TEXT NOT NULL,
-    size INTEGER NOT NULL, receipt BLOB NOT NULL, bodies BLOB
+    size INTEGER NOT NULL, head BLOB NOT NULL, listed BLOB NOT NULL, bodies BLOB
 );
-CREATE INDEX IF NOT EXISTS outbox_batches ON outbox (target, content, form, batch) WHERE batch IS NOT NULL;
+CREATE TABLE IF NOT EXISTS batch (
+    target TEXT NOT NULL, content TEXT NOT NULL, form TEXT NOT NULL,
+    name TEXT NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (target, content, form)
+) WITHOUT ROWID;
 """
 _DELIVERY = f"""
 CREATE TEMP TABLE destination (target TEXT, content TEXT, form TEXT);
 CREATE TEMP VIEW delivery AS
-    SELECT keys, run AS run_id, at, '' AS run, '' AS request_id, '' AS delivered_at, 0 AS receipt_size, x'' AS receipt,
-        0 AS bodies_size, x'' AS bodies FROM recent;
+    SELECT keys, run AS run_id, at, '' AS run, '' AS request_id, '' AS delivered_at, 0 AS receipt_size, x'' AS head,
+        x'' AS listed, 0 AS bodies_size, x'' AS bodies FROM recent;
 CREATE TEMP TRIGGER deliver INSTEAD OF INSERT ON delivery BEGIN
     INSERT INTO recent VALUES (NEW.keys, NEW.run_id, NEW.at);
-    INSERT INTO outbox (target, content, form, run, request_id, delivered_at, size, receipt, bodies)
+    INSERT INTO receipt (target, content, form, run, request_id, delivered_at, size, head, listed, bodies)
         SELECT target, content, form, NEW.run, NEW.request_id, NEW.delivered_at,
-            NEW.receipt_size + iif(content = '{EVENTS}', NEW.bodies_size, 0), NEW.receipt,
+            NEW.receipt_size + iif(content = '{EVENTS}', NEW.bodies_size, 0), NEW.head, NEW.listed,
             iif(content = '{EVENTS}', NEW.bodies, NULL)
         FROM destination;
 END;
 """  # noqa: S608
-INSERT_DELIVERY = "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_DELIVERY = "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _OF_DESTINATION = "target = ? AND content = ? AND form = ?"
-_NAMED = f"SELECT batch FROM outbox WHERE {_OF_DESTINATION} AND batch IS NOT NULL ORDER BY id LIMIT 1"  # noqa: S608
-_OLDEST = f"""
-SELECT id, size FROM outbox
-    WHERE {_OF_DESTINATION} AND batch IS NULL ORDER BY id LIMIT ?
-"""  # noqa: S608
-_COLUMNS = "request_id, run, delivered_at, receipt, bodies"
+_NAMED = f"SELECT name, last FROM batch WHERE {_OF_DESTINATION}"  # noqa: S608
+_OLDEST = f"SELECT id, size FROM receipt WHERE {_OF_DESTINATION} ORDER BY id LIMIT ?"  # noqa: S608
+_COLUMNS = "request_id, run, delivered_at, head, listed, bodies"
 _BUSY_SECONDS = 10.0
-_CLOSE = packed(b"}")
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_CLOSE = b"}"
 
-_Row = tuple[str, str, str, bytes, bytes | None]
+_Row = tuple[str, str, str, bytes, bytes, bytes | None]
 
 _kept_locks: list[FileLock] = []
 """Locks that only the end of the process may release; a lock that nobody holds on to would release itself."""
@@ -70,12 +70,16 @@ _kept_locks: list[FileLock] = []
 
 @dataclass(frozen=True, slots=True)
 class PackedEntry:
-    """An entry as it is put into the outbox; see `OutboxEntry`."""
+    """An entry as it is put into the outbox; see `OutboxEntry`.
+
+    The receipt is `head`, the list of its events, and a bracket.
+    """
 
     request_id: str
     run: str
     delivered_at: datetime
-    receipt: Packed
+    head: bytes
+    listed: Packed
     bodies: Packed | None
 
 
@@ -107,10 +111,10 @@ class Outgoing:
             "sha256": receipt.chunk.sha256,
             "delivered_at": delivered_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
-        head = packed(f'{_encode(about)[:-1]},"events":'.encode())
+        head = ascii_json(about)[:-1] + b',"events":'
         # None of the bodies has a line break in it.
         bodies = packed(b"\n".join(delivered.bodies)) if any(map(_keeps_bodies, self.destinations)) else None
-        return PackedEntry(receipt.request_id, self.run, delivered_at, head.then(delivered.listed).then(_CLOSE), bodies)
+        return PackedEntry(receipt.request_id, self.run, delivered_at, head, delivered.listed, bodies)
 
 
 def prepare_delivery(connection: sqlite3.Connection, destinations: Sequence[Destination]) -> None:
@@ -124,7 +128,9 @@ def prepare_delivery(connection: sqlite3.Connection, destinations: Sequence[Dest
 
 def delivery_values(entry: PackedEntry) -> tuple[object, ...]:
     """What `INSERT_DELIVERY` takes after the row of keys."""
-    return (entry.run, entry.request_id, entry.delivered_at.isoformat(), *entry.receipt, *(entry.bodies or (0, None)))
+    size, listed = entry.listed
+    about = entry.run, entry.request_id, entry.delivered_at.isoformat(), len(entry.head) + size + len(_CLOSE)
+    return (*about, entry.head, listed, *(entry.bodies or (0, None)))
 
 
 def _keeps_bodies(destination: Destination) -> bool:
@@ -167,7 +173,7 @@ class Outbox:
             return [
                 Destination(*row)
                 for row in self._connection.execute(
-                    "SELECT DISTINCT target, content, form FROM outbox ORDER BY 1, 2, 3"
+                    "SELECT DISTINCT target, content, form FROM receipt ORDER BY 1, 2, 3"
                 )
             ]
 
@@ -175,7 +181,7 @@ class Outbox:
         """How many entries are left for a destination."""
         with self._storage():
             row = self._connection.execute(
-                f"SELECT count(*) FROM outbox WHERE {_OF_DESTINATION}",  # noqa: S608
+                f"SELECT count(*) FROM receipt WHERE {_OF_DESTINATION}",  # noqa: S608
                 _values(destination),
             ).fetchone()
         return int(row[0])
@@ -209,36 +215,37 @@ class Outbox:
             entries: how many a new batch has at most.
             size: how many bytes; a single entry may be larger.
         """
+        of_destination = _values(destination)
         with self._storage():
-            unfinished = self._connection.execute(_NAMED, _values(destination)).fetchone()
+            unfinished = self._connection.execute(_NAMED, of_destination).fetchone()
             if unfinished is not None:
-                rows = self._rows(destination, "batch = ?", unfinished[0])
-                return Batch(unfinished[0], tuple(map(_entry, rows)))
-            oldest = self._connection.execute(_OLDEST, (*_values(destination), entries)).fetchall()
+                name, last = unfinished
+                return Batch(name, tuple(map(_entry, self._rows(destination, last))))
+            oldest = self._connection.execute(_OLDEST, (*of_destination, entries)).fetchall()
             if not oldest:
                 return None
             last = _last(oldest, size)
-            rows = self._rows(destination, "batch IS NULL AND id <= ?", last)
+            rows = self._rows(destination, last)
             name = _name(rows)
-            self._connection.execute(
-                f"UPDATE outbox SET batch = ? WHERE {_OF_DESTINATION} AND batch IS NULL AND id <= ?",  # noqa: S608
-                (name, *_values(destination), last),
-            )
+            self._connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", (*of_destination, name, last))
             return Batch(name, tuple(map(_entry, rows)))
 
-    def _rows(self, destination: Destination, which: str, value: str | int) -> list[_Row]:
+    def _rows(self, destination: Destination, last: int) -> list[_Row]:
         return self._connection.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE {_OF_DESTINATION} AND {which} ORDER BY id",  # noqa: S608
-            (*_values(destination), value),
+            f"SELECT {_COLUMNS} FROM receipt WHERE {_OF_DESTINATION} AND id <= ? ORDER BY id",  # noqa: S608
+            (*_values(destination), last),
         ).fetchall()
 
     def done(self, destination: Destination, batch: Batch) -> None:
         """A batch has arrived: forget its entries."""
-        with self._storage():
+        of_batch = *_values(destination), batch.name
+        with self._storage(), _transaction(self._connection):
             self._connection.execute(
-                f"DELETE FROM outbox WHERE {_OF_DESTINATION} AND batch = ?",  # noqa: S608
-                (*_values(destination), batch.name),
+                f"DELETE FROM receipt WHERE {_OF_DESTINATION} AND id <= "  # noqa: S608
+                f"(SELECT last FROM batch WHERE {_OF_DESTINATION} AND name = ?)",
+                (*_values(destination), *of_batch),
             )
+            self._connection.execute(f"DELETE FROM batch WHERE {_OF_DESTINATION} AND name = ?", of_batch)  # noqa: S608
 
     @contextmanager
     def _storage(self) -> Iterator[None]:
@@ -250,6 +257,17 @@ class Outbox:
                 f"The outbox in {self._path} can't be used: {error}.",
                 "Free some space, then run: ebingest sync",
             ) from error
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 def _values(destination: Destination) -> tuple[str, str, str]:
@@ -268,16 +286,17 @@ def _last(oldest: list[tuple[int, int]], size: int) -> int:
 
 
 def _entry(row: _Row) -> OutboxEntry:
-    request_id, run, delivered_at, receipt, bodies = row
+    request_id, run, delivered_at, head, listed, bodies = row
     events = () if bodies is None else tuple(unpacked(bodies).split(b"\n"))
-    return OutboxEntry(request_id, run, datetime.fromisoformat(delivered_at), unpacked(receipt), events)
+    receipt = b"".join((head, unpacked(listed), _CLOSE))
+    return OutboxEntry(request_id, run, datetime.fromisoformat(delivered_at), receipt, events)
 
 
 def _name(rows: list[_Row]) -> str:
     """A digest of all that is handed over, as it is kept; lengths keep what stands side by side apart."""
     digest = sha256()
-    for *_, receipt, bodies in rows:
-        for part in (receipt, bodies or b""):
+    for *_, head, listed, bodies in rows:
+        for part in (head, listed, bodies or b""):
             digest.update(len(part).to_bytes(8, "big"))
             digest.update(part)
     return digest.hexdigest()[:32]

@@ -18,7 +18,7 @@ from eventbridge_cli.errors import StorageError
 from eventbridge_cli.facts import Attempt, Batch, Destination, Receipt
 from eventbridge_cli.flow import Event, Origin
 from eventbridge_cli.ledger.delivered import DeliveredStore
-from eventbridge_cli.ledger.outbox import Outbox, Outgoing, PackedEntry
+from eventbridge_cli.ledger.outbox import Outbox, Outgoing, PackedEntry, delivery_values
 from eventbridge_cli.packing import packed, unpacked
 
 RECEIPTS = Destination("file:///lake", "receipts", "ndjson")
@@ -33,7 +33,8 @@ def waiting(number: int) -> PackedEntry:
     """An entry as it is put in."""
     whole = entry(number)
     return PackedEntry(
-        whole.request_id, whole.run, whole.delivered_at, packed(whole.receipt), packed(b"\n".join(whole.bodies))
+        *(whole.request_id, whole.run, whole.delivered_at, whole.receipt[:9], packed(whole.receipt[9:-1])),
+        packed(b"\n".join(whole.bodies)),
     )
 
 
@@ -116,7 +117,7 @@ def test_keys_and_entry_are_written_together_or_not_at_all(tmp_path: Path) -> No
     with DeliveredStore(path, "run-1", remember_days=7, destinations=[RECEIPTS]) as store:
         store.commit(b"".join(keys(1)), waiting(1))
         with closing(sqlite3.connect(path)) as other:
-            other.execute("CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+            other.execute("CREATE TRIGGER full BEFORE INSERT ON receipt BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
         with pytest.raises(StorageError):
             store.commit(b"".join(keys(2)), waiting(2))
         with closing(sqlite3.connect(path)) as other:
@@ -185,8 +186,8 @@ def test_a_receipt_tells_of_the_delivered_events_alone() -> None:
     receipt = Receipt(chunk, chunk.request_id, (events[0], events[2]), (), (events[1],), attempts)
     now = datetime(2026, 3, 2, 9, 15, 3, 123456, tzinfo=UTC)
     made = Outgoing("run-1", "https://api/ingest", (EVENTS,), now=lambda: now).entry(receipt)
-    text = unpacked(made.receipt.data)
-    assert len(text) == made.receipt.size
+    text = made.head + unpacked(made.listed.data) + b"}"
+    assert delivery_values(made)[3] == len(text)
     told = json.loads(text)
     assert [each["interaction_id"] for each in told.pop("events")] == ["interaction-0", "interaction-2"]
     assert told == {
@@ -205,7 +206,6 @@ def test_a_receipt_tells_of_the_delivered_events_alone() -> None:
         "interaction_id": "interaction-2",
         "event_type": "conversation.answered",
         "event_time": event()["eventTime"],
-        "key": "02" * 16,
         "origin": "ca\u202ells.ndjson:3",
     }
     assert made.bodies is not None
