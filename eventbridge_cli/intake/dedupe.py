@@ -4,8 +4,7 @@ import heapq
 from array import array
 from bisect import bisect
 from collections import deque
-from collections.abc import Iterable, Iterator
-from operator import add, itemgetter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from eventbridge_cli.bulk import Checked, Chunk, Lines
@@ -14,18 +13,10 @@ from eventbridge_cli.flow import DeliveredKeys, Duplicate, Event, Origin, Outcom
 from eventbridge_cli.intake.spelling import checksums
 
 _MOST_STALE = 64  # entries of forgotten keys that are not worth tidying up
-_CONTENT_BITS = 32
-_CONTENT = (1 << _CONTENT_BITS) - 1
-_MOST_IN_ARRAY = 1 << 64
-
-
-def _compact(numbers: Iterable[int], *, most: int) -> list[int]:
-    """The same numbers in less memory: Python makes a sum with room for a carry, a third more than it needs."""
-    return array("Q", numbers).tolist() if most < _MOST_IN_ARRAY else list(numbers)
 
 
 class _First(NamedTuple):
-    """The first event with a key, where it is no line of its own: its place and the checksum of its content."""
+    """The first event with a key: its place and the checksum of its content."""
 
     origin: Origin
     content: int
@@ -34,8 +25,8 @@ class _First(NamedTuple):
 class DeduplicationCache:
     """The keys of this run. Exact and unbounded by default; `window` and `size` bound it.
 
-    A key costs about 120 bytes: its digest as an integer, and a second integer for the place and the checksum of the
-    first event that had it.
+    A key costs some 110 bytes: its digest as an integer, the number of the first event that had it, and the checksum
+    of that event's content.
 
     Args:
         window: forget a key once the newest event time is more than so many seconds past its own.
@@ -45,9 +36,10 @@ class DeduplicationCache:
     def __init__(self, *, window: float | None = None, size: int | None = None) -> None:
         self._window = window
         self._size = size
-        self._firsts: dict[int, int | _First] = {}
-        self._sources: list[tuple[int, str]] = []  # the lines of all sources counted on: where each source begins
-        self._lines = 0
+        self._firsts: dict[int, int | _First] = {}  # where the first is a plain line, its number
+        self._contents = array("L")  # of the plain lines, in the order of their numbers
+        self._begun: list[int] = []  # the numbers with which neighbouring lines begin, and where those stand
+        self._places: list[Origin] = []
         self._times: dict[int, float] = {}
         # What to forget next, by age and by event time. An entry whose first is no longer its key's is stale.
         self._by_age: deque[tuple[int, _First]] = deque()
@@ -62,28 +54,29 @@ class DeduplicationCache:
         bounded = self._window is not None or self._size is not None
         if bounded or checked.outcomes or not isinstance(checked.plain, Lines):
             return Checked.of([self._outcome(item) for item in checked.all()])
-        place = self._base(checked.plain, checked.size) + checked.plain.first << _CONTENT_BITS
-        places = range(place, place + (checked.size << _CONTENT_BITS), 1 << _CONTENT_BITS)
-        mine = _compact(map(add, places, checked.contents), most=places.stop)
-        firsts = list(map(self._firsts.setdefault, map(int.from_bytes, checked.keys), mine))
-        if firsts != mine:
-            copies = [index for index, (first, own) in enumerate(zip(firsts, mine, strict=True)) if first != own]
+        numbers = range(len(self._contents), len(self._contents) + checked.size)
+        self._contents.extend(checked.contents)
+        self._begin(numbers.start, checked.plain)
+        firsts = list(map(self._firsts.setdefault, map(int.from_bytes, checked.keys), numbers))
+        if firsts != list(numbers):
+            copies = [index for index, number in enumerate(numbers) if firsts[index] != number]
             checked.outcomes.update({index: self._duplicate(checked.event(index), firsts[index]) for index in copies})
         return checked
 
-    def _base(self, lines: Lines, size: int) -> int:
-        """The number of the source's line 0, counted on over all sources."""
-        if not self._sources or self._sources[-1][1] != lines.source:
-            self._sources.append((self._lines, lines.source))
-        base = self._sources[-1][0]
-        self._lines = max(self._lines, base + lines.first + size)
-        return base
+    def _begin(self, number: int, lines: Lines) -> None:
+        """Remember where lines stand; those that follow on the last ones go without saying."""
+        if self._begun:
+            source, line, *_ = self._places[-1]
+            if source == lines.source and line + number - self._begun[-1] == lines.first:
+                return
+        self._begun.append(number)
+        self._places.append(Origin(lines.source, lines.first))
 
     def _duplicate(self, event: Event, first: int | _First) -> Duplicate:
         if isinstance(first, int):
-            number, content = first >> _CONTENT_BITS, first & _CONTENT
-            base, source = self._sources[bisect(self._sources, number, key=itemgetter(0)) - 1]
-            first = _First(Origin(source, number - base), content)
+            begin = bisect(self._begun, first) - 1
+            source, line, *_ = self._places[begin]
+            first = _First(Origin(source, line + first - self._begun[begin]), self._contents[first])
         same = first.content == event.content or first.content in checksums(event.body)
         return Duplicate(event, first.origin, conflict=not same)
 
