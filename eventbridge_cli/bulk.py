@@ -5,6 +5,7 @@ as the noun that it is (`flow`).
 """
 
 import json
+from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from functools import cached_property, partial
 from hashlib import sha256
 from itertools import accumulate, count, pairwise, repeat
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 import msgspec
 
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 # Made in bulk, named tuples cost a third of what a call for each costs.
 _NEW_ORIGIN: Callable[[tuple[object, ...]], Origin] = partial(tuple.__new__, Origin)
 _NEW_EVENT: Callable[[tuple[object, ...]], Event] = partial(tuple.__new__, Event)
+
+
+class WrittenLines(Sequence[bytes], ABC):
+    """Lines that stand somewhere as they are to be written, so that nobody needs to take them apart for that."""
+
+    @abstractmethod
+    def written(self, start: int, stop: int) -> bytes:
+        """The lines from one to another, with a line break behind each."""
 
 
 class Lines(NamedTuple):
@@ -90,21 +99,71 @@ class Items(NamedTuple):
             yield start, end
 
 
+class Named(Protocol):
+    """What has the fields by which an event is known, under the wire's own names."""
+
+    interactionId: str  # noqa: N815
+    eventType: str  # noqa: N815
+    eventTime: str  # noqa: N815
+
+
+class _Names(msgspec.Struct, gc=False):
+    interactionId: str  # noqa: N815
+    eventType: str  # noqa: N815
+    eventTime: str  # noqa: N815
+
+
+_named = msgspec.json.Decoder(_Names).decode
+
+
+class Columns:
+    """The fields by which events are known, column by column; each column is made when somebody asks for it."""
+
+    def __init__(self, rows: Sequence[Named]) -> None:
+        self._rows = rows
+
+    def row(self, index: int) -> tuple[str, str, str]:
+        """What one event is known by."""
+        row = self._rows[index]
+        return row.interactionId, row.eventType, row.eventTime
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The interactions."""
+        return [row.interactionId for row in self._rows]
+
+    @cached_property
+    def types(self) -> list[str]:
+        """The types."""
+        return [row.eventType for row in self._rows]
+
+    @cached_property
+    def times(self) -> list[str]:
+        """The times, as they were written."""
+        return [row.eventTime for row in self._rows]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _columns, (self.ids, self.types, self.times)
+
+
+def _columns(*columns: list[str]) -> Columns:
+    return Columns(list(map(_Names, *columns)))
+
+
 class Checked(NamedTuple):
     """Neighbouring records after the check.
 
-    Most stand in `plain`, valid as they are, with a value for each in the columns if they were asked for; `outcomes`
-    has those, by their index, of which there is more to say. Where `plain` is None, all are there.
+    Most stand in `plain`, valid as they are, with a key and the checksum of the content for each if they were asked
+    for; `outcomes` has those, by their index, of which there is more to say. Where `plain` is None, all are there.
+    `columns` may be left out: then names are read from the records once more.
     """
 
     plain: Lines | Items | None
     size: int
     outcomes: dict[int, Outcome]
-    interaction_ids: Sequence[str] = ()
-    event_types: Sequence[str] = ()
-    event_times: Sequence[str] = ()
+    columns: Columns | None = None
     keys: Sequence[bytes] = ()
-    contents: Sequence[int] = ()
+    contents: "Sequence[int] | array[int]" = ()
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> "Checked":
@@ -116,8 +175,9 @@ class Checked(NamedTuple):
         if self.plain is None:
             return list(self.outcomes.values())
         records = self.plain.records
-        columns = (self.interaction_ids, self.event_types, self.event_times)
-        rows = zip(self.plain.origins(), records, records, *columns, repeat(()), self.keys, self.contents, strict=False)
+        columns = self.columns or Columns(list(map(_named, records)))
+        names = columns.ids, columns.types, columns.times
+        rows = zip(self.plain.origins(), records, records, *names, repeat(()), self.keys, self.contents, strict=False)
         all_of_them: list[Outcome] = list(map(_NEW_EVENT, rows))
         for index, outcome in self.outcomes.items():
             all_of_them[index] = outcome
@@ -128,8 +188,8 @@ class Checked(NamedTuple):
         assert isinstance(self.plain, Lines)  # noqa: S101 - or there are no lines
         origin = Origin(self.plain.source, self.plain.first + index)
         record = self.plain.records[index]
-        columns = self.interaction_ids[index], self.event_types[index], self.event_times[index]
-        return Event(origin, record, record, *columns, (), self.keys[index], self.contents[index])
+        columns, place = (self.columns, index) if self.columns else (Columns([_named(record)]), 0)
+        return Event(origin, record, record, *columns.row(place), (), self.keys[index], self.contents[index])
 
     def moved(self, lines: int) -> "Checked":
         """The same, so many lines further down. No copies are known yet."""
@@ -145,11 +205,24 @@ class Checked(NamedTuple):
 
     def bodies(self, size: int) -> bytes:
         """What is written of the valid ones among the first `size` records, with a line break behind each."""
-        bodies: list[bytes | None] = [*self.plain.records[:size]] if self.plain else [None] * size
-        for index, outcome in self.outcomes.items():
-            if index < size:
-                bodies[index] = outcome.body if isinstance(outcome, Event) else None
-        return b"\n".join([*filter(None, bodies), b""])
+        records = self.plain.records if self.plain else ()
+        pieces: list[bytes] = []
+        done = 0
+        for index, outcome in self.in_order():
+            if index >= size:
+                break
+            pieces.append(_on_lines(records, done, index))
+            if isinstance(outcome, Event):
+                pieces += (outcome.body, b"\n")
+            done = index + 1
+        pieces.append(_on_lines(records, done, size))
+        return b"".join(pieces)
+
+
+def _on_lines(records: Sequence[bytes], start: int, stop: int) -> bytes:
+    if isinstance(records, WrittenLines):
+        return records.written(start, stop)
+    return b"\n".join([*records[start:stop], b""])
 
 
 ENVELOPE_OPEN = b'{"events":['
@@ -209,9 +282,10 @@ class Events(Sequence[Event]):
         self._runs.append((Origin(lines.source, lines.first + part.start), part.stop - part.start))
         self.bodies += lines.records[part]
         self.keys += checked.keys[part]
-        self._ids += checked.interaction_ids[part]
-        self._types += checked.event_types[part]
-        self._times += checked.event_times[part]
+        columns = checked.columns or Columns(list(map(_named, lines.records)))
+        self._ids += columns.ids[part]
+        self._types += columns.types[part]
+        self._times += columns.times[part]
 
     @cached_property
     def joined_keys(self) -> bytes:

@@ -5,13 +5,18 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import NamedTuple, overload
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from msgspec import MsgspecError, Raw
 from msgspec.json import decode
 
+from eventbridge_cli.bulk import WrittenLines
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.intake.sources import BLOCK, Source
+
+if TYPE_CHECKING:
+    from array import array
 
 PART = 1_000_000
 """Bytes of a part: so many that handing over is rare, so few that all processes come to their ends together."""
@@ -25,31 +30,56 @@ class Part(NamedTuple):
     stop: int
 
 
-class LinesInFile(Sequence[bytes]):
-    """So many lines of a file, from byte `start` to byte `end`, read when they are first looked at."""
+class LinesInFile(WrittenLines):
+    """Lines of a file, from byte `start` to byte `end`, read when they are first looked at.
 
-    def __init__(self, source: Source, start: int, end: int, number: int) -> None:
+    `lengths` are those of the lines without what ends them.
+    """
+
+    def __init__(self, source: Source, start: int, end: int, lengths: "array[int]") -> None:
         self._range = (source, start, end)
-        self._number = number
+        self._lengths = lengths
+
+    @cached_property
+    def _data(self) -> bytes:
+        source, start, end = self._range
+        with opened(source) as file:
+            data = os.pread(file, end - start, start)
+        if data.count(b"\n") != self._breaks(data):
+            raise StorageError(f"{source.name} was changed while it was read.", "Run again when nothing writes to it.")
+        return data
+
+    def _breaks(self, data: bytes) -> int:
+        """How many line breaks there have to be: at the end of a file one may be missing."""
+        return len(self) - (not data.endswith(b"\n"))
+
+    @cached_property
+    def _lengths_before(self) -> list[int] | None:
+        """The length of all lines before each; None if lines end in more than a line break."""
+        before = list(accumulate(self._lengths, initial=0))
+        return before if before[-1] + self._breaks(self._data) == len(self._data) else None
 
     @cached_property
     def _lines(self) -> list[bytes]:
-        source, start, end = self._range
-        with opened(source) as file:
-            data = os.pread(file, end - start, start).removesuffix(b"\n")
-        lines = data.split(b"\n")
-        if len(lines) != self._number:
-            raise StorageError(f"{source.name} was changed while it was read.", "Run again when nothing writes to it.")
-        return [line.removesuffix(b"\r") for line in lines] if b"\r" in data else lines
+        lines = self._data.removesuffix(b"\n").split(b"\n")
+        return lines if self._lengths_before else [line.removesuffix(b"\r") for line in lines]
+
+    def written(self, start: int, stop: int) -> bytes:
+        """The lines from one to another, with a line break behind each."""
+        if (before := self._lengths_before) and (stop < len(self) or self._data.endswith(b"\n")):
+            return self._data[before[start] + start : before[stop] + stop]
+        return b"\n".join([*self._lines[start:stop], b""])
 
     def __len__(self) -> int:
-        return self._number
+        return len(self._lengths)
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
     @overload
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, int) and index >= 0 and (before := self._lengths_before):
+            return self._data[before[index] + index : before[index + 1] + index]
         return self._lines[index]
 
     def __iter__(self) -> Iterator[bytes]:

@@ -53,29 +53,37 @@ class Intake:
         """How many processes the work is shared by: `jobs`, unless there is too little of it."""
         return self.jobs if self.meter.total is None or self.meter.total >= _LEAST_TO_SHARE else 1
 
-    def checked(self, *, keyed: bool = False) -> Iterator[Checked]:
-        """Valid events and rejections, in the order in which they were read; with their keys, if `keyed`."""
+    def checked(self, *, keyed: bool = False, named: bool = False) -> Iterator[Checked]:
+        """Valid events and rejections, in the order in which they were read.
+
+        Args:
+            keyed: whether they have their keys.
+            named: whether most of them will be asked for their names.
+        """
         validator = Validator(strict=self.strict, key=self.key if keyed else None)
         is_stream = self.meter.total is None
         if self.shared > 1 and not is_stream and self.reader is read:
             from eventbridge_cli.intake.share import share  # noqa: PLC0415 - processes are slow to import
 
-            return share(self.sources, validator, self.shared, meter=self.meter, limit=self.max_record_bytes)
+            return share(
+                self.sources, validator, self.shared, meter=self.meter, limit=self.max_record_bytes, named=named
+            )
         items = self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes, glance=validator)
         # From a stream nothing is held back.
         return validator.check(items, most=1 if is_stream else MOST_TOGETHER)
 
     def events(self) -> Iterator[Event | Rejection]:
         """The records of `checked` one by one, each event with its key."""
-        for checked in self.checked(keyed=True):
+        for checked in self.checked(keyed=True, named=True):
             for outcome in checked.all():
                 assert not isinstance(outcome, Duplicate)  # noqa: S101 - nobody has compared them yet
                 yield outcome
 
-    def unique(self) -> Iterator[Checked]:
+    def unique(self, *, named: bool = False) -> Iterator[Checked]:
         """As `checked`, with keys, and copies told apart."""
-        return map(DeduplicationCache(window=self.window, size=self.window_size).sift, self.checked(keyed=True))
+        cache = DeduplicationCache(window=self.window, size=self.window_size)
+        return map(cache.sift, self.checked(keyed=True, named=named))
 
     def chunks(self) -> Iterator[Chunk | Rejection | Duplicate]:
         """What is to be sent, in chunks."""
-        return chunk(self.unique(), max_events=self.chunk_events, max_bytes=self.chunk_bytes)
+        return chunk(self.unique(named=True), max_events=self.chunk_events, max_bytes=self.chunk_bytes)

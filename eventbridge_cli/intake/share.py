@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import cycle, islice
@@ -22,10 +23,14 @@ from eventbridge_cli.intake.validate import Validator
 
 
 class _Job(NamedTuple):
-    """What each process does with its parts; `limit` is the size in bytes over which no record is held."""
+    """What each process does with its parts.
+
+    `limit` is the size in bytes over which no record is held; `named` tells whether names go with the events.
+    """
 
     validator: Validator
     limit: int
+    named: bool
 
     def cutter(self, part: Part, read_block: Callable[[int], bytes]) -> Cutter:
         """What cuts a part."""
@@ -46,7 +51,13 @@ class _Result(NamedTuple):
 
 
 def share(
-    sources: Sequence[Source], validator: Validator, jobs: int, *, meter: Meter, limit: int = MAX_RECORD_BYTES
+    sources: Sequence[Source],
+    validator: Validator,
+    jobs: int,
+    *,
+    meter: Meter,
+    limit: int = MAX_RECORD_BYTES,
+    named: bool = True,
 ) -> Iterator[Checked]:
     """Check all records of `sources` in `jobs` processes, which read the parts of files by themselves.
 
@@ -58,11 +69,12 @@ def share(
         jobs: how many processes.
         meter: counts the bytes that were read, for progress.
         limit: a longer record is rejected without being held in memory.
+        named: whether the names of plain events are wanted; without them there is less to hand over.
 
     Raises:
         StorageError: a process was killed, most likely for want of memory.
     """
-    job = _Job(validator, limit)
+    job = _Job(validator, limit, named)
     divided = divide(sources)
     with ExitStack() as processes:
         workers = []
@@ -155,17 +167,18 @@ def _result(part: Part, job: _Job) -> _Result:
     with opened(part.source) as file:
         begin, end = line_at(file, part.start), line_at(file, part.stop)
         cutter = job.cutter(part, reader(file, begin, lambda: end))
-        checked = list(job.validator.check(_left_in_file(part, begin, cutter)))
+        checked = list(job.validator.check(_left_in_file(part, begin, cutter, job)))
         return _Result(begin, end, cutter.lines, checked, cutter.is_open)
 
 
-def _left_in_file(part: Part, begin: int, cutter: Cutter) -> Iterator[Checked | RawRecord | Rejection]:
+def _left_in_file(part: Part, begin: int, cutter: Cutter, job: _Job) -> Iterator[Checked | RawRecord | Rejection]:
     """What a cutter gives, without the lines themselves: whoever wants those reads them faster than they travel."""
     for item in cutter.records():
         if isinstance(item, Checked) and isinstance(item.plain, Lines):
             start, end = begin + item.plain.start, begin + cutter.offset
-            lines = LinesInFile(part.source, start, end, item.size)
-            yield item._replace(plain=item.plain._replace(records=lines))
+            lines = LinesInFile(part.source, start, end, array("L", map(len, item.plain.records)))
+            columns = item.columns if job.named else None
+            yield item._replace(plain=item.plain._replace(records=lines), columns=columns)
         else:
             yield item
 

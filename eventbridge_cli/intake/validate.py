@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from eventbridge_cli.bulk import Checked, Items, Lines
+from eventbridge_cli.bulk import Checked, Columns, Items, Lines
 from eventbridge_cli.flow import Event, Outcome, RawRecord, Rejection
 from eventbridge_cli.intake.cut import Glance
 from eventbridge_cli.intake.key import Key, missing_key
@@ -81,14 +81,9 @@ class Validator(Glance):
             plain = plain._replace(records=list(plain.records[: len(events)]))
         if self._key is None:
             return Checked(plain, len(events), {})
-        columns = (
-            [event.interactionId for event in events],
-            [event.eventType for event in events],
-            [event.eventTime for event in events],
-        )
         outcomes: dict[int, Outcome] = {}
-        keys = self._key.of_fields(*columns) if self._key.is_default else self._keys(self._key, plain, outcomes)
-        return Checked(plain, len(events), outcomes, *columns, keys, array("L", map(crc32, plain.records)))
+        keys = self._key.of_events(events) if self._key.is_default else self._keys(self._key, plain, outcomes)
+        return Checked(plain, len(events), outcomes, Columns(events), keys, array("L", map(crc32, plain.records)))
 
     @staticmethod
     def _keys(key: Key, plain: Lines | Items, outcomes: dict[int, Outcome]) -> list[bytes]:

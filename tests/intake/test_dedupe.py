@@ -77,6 +77,10 @@ def test_fields_do_not_run_into_each_other() -> None:
     other = line(interactionId="a", eventType="bc")
     assert copies(one, other) == [False, False]
     assert digest(line(interactionId="1:a", eventType="b")) != digest(line(interactionId="1", eventType="a1:b"))
+    assert digest(line(interactionId="a\nb", eventType="c")) != digest(line(interactionId="a", eventType="b\nc"))
+    forged = f"\n3:a\nb1:c{len(event()['eventTime'])}:"
+    assert digest(line(interactionId="a\nb", eventType="c")) != digest(line(interactionId=forged, eventType="c"))
+    assert copies(line(interactionId="a\nb"), line(2), line(interactionId="a\nb")) == [False, False, True]
 
 
 def test_a_key_of_one_field() -> None:
@@ -179,8 +183,8 @@ def test_keys_of_other_fields_never_meet(paths: list[str]) -> None:
 
 def test_the_digest_stays_over_versions() -> None:
     """A digest is the same in any process: what an earlier run delivered must be found."""
-    assert digest(line(1)).hex() == "d9de2f77a733c593b7f880ed3e6b6f79"
-    assert digest(line(1), "interactionId").hex() == "475c54e0a9afabf1450ebad274105245"
+    assert digest(line(1)).hex() == "1777670f42b774906d51511f3324553d"
+    assert digest(line(1), "interactionId").hex() == "b99aead87a8d06a68dee3470ad5935b8"
 
 
 # Copies and conflicts

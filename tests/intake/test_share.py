@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+from array import array
 from contextlib import suppress
 from pathlib import Path
 
@@ -168,3 +169,20 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
     path.unlink()
     with pytest.raises(StorageError, match="can't be read any more"):
         list(found)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([b"{}", b'{"a":1}', b'{"b":"xyz"}']), min_size=1, max_size=8), st.data())
+def test_lines_that_are_left_in_their_file(tmp_path: Path, records: list[bytes], data: st.DataObject) -> None:
+    """One by one, and written as they stand, whatever ends them and whether or not anything ends the last one."""
+    ends = [data.draw(st.sampled_from([b"\n", b"\n", b"\r\n"])) for _ in records]
+    if data.draw(st.booleans()):
+        ends[-1] = b""
+    text = b"".join(record + end for record, end in zip(records, ends, strict=True))
+    path = tmp_path / "lines"
+    path.write_bytes(b"before\n" + text)
+    lines = parts.LinesInFile(Source("lines", path), 7, 7 + len(text), array("L", map(len, records)))
+    assert list(lines) == [lines[index] for index in range(len(lines))] == records
+    start = data.draw(st.integers(0, len(records)))
+    stop = data.draw(st.integers(start, len(records)))
+    assert lines.written(start, stop) == b"".join(record + b"\n" for record in records[start:stop])
