@@ -31,12 +31,13 @@ MAY_IMPORT = {
     "models": {"schema"},
     "cores": set(),
     "secret": set(),
+    "transport": set(),
     "settings": {"errors", "secret"},
     "endpoints": {"errors", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
-    "delivery": NOUNS | {"secret", "delivery"},
+    "delivery": NOUNS | {"secret", "transport", "delivery"},
     "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
-    "lake": NOUNS | {"facts", "fields", "schema", "secret", "endpoints", "lake"},
+    "lake": NOUNS | {"facts", "fields", "schema", "secret", "endpoints", "transport", "lake"},
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
@@ -69,7 +70,7 @@ def test_imports_run_one_way(path: Path) -> None:
         for name in names:
             top, _, rest = name.partition(".")
             assert top not in {"typer", "rich"} or here == "cli", f"{path} imports {name}"
-            assert top != "httpx" or here in {"delivery", "lake"}, f"{path} imports {name}"
+            assert top != "httpx" or here in {"delivery", "lake", "transport"}, f"{path} imports {name}"
             assert top not in EXTRAS or path.stem == EXTRAS[top], f"{path} imports {name}"
             assert top not in {"starlette", "uvicorn"} or here == "sandbox", f"{path} imports {name}"
             assert top not in {"prometheus_client", "opentelemetry"} or here == "watch", f"{path} imports {name}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import SplitResult
+from urllib.request import getproxies
 
 import httpx
 
@@ -18,8 +19,10 @@ from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.secret import SecretText
+from eventbridge_cli.transport import Transport
 
 _CHECK = "check"
+_MOST_OF_AN_ANSWER = 100_000  # bytes, none of which is looked at
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
@@ -67,6 +70,7 @@ class WebhookTarget:
         self._secret = secret
         self._clock = clock
         self._client = httpx.AsyncClient(
+            transport=None if getproxies() else Transport(httpx.create_ssl_context, most=_MOST_OF_AN_ANSWER),
             headers={"User-Agent": f"ebingest/{__version__}", "Content-Type": "application/x-ndjson"},
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
         )
@@ -118,9 +122,8 @@ class WebhookTarget:
     async def _post(self, name: str, body: bytes) -> tuple[int, str]:
         """The status and `Retry-After` of the answer. Its body is not read."""
         timestamp = str(int(self._clock()))
-        signature = hmac.new(
-            self._secret.get_secret_value().encode(), timestamp.encode() + b"." + body, hashlib.sha256
-        ).hexdigest()
+        signed = timestamp.encode() + b"." + body
+        signature = hmac.digest(self._secret.get_secret_value().encode(), signed, "sha256").hex()
         headers = {
             "X-Ebingest-Timestamp": timestamp,
             "X-Ebingest-Signature": f"sha256={signature}",

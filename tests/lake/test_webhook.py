@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +39,24 @@ def webhook(url: str, *, secret: Secret = SECRET, timeout: float = 30.0) -> Webh
     return WebhookTarget(urlsplit(url), Content.RECEIPTS, secret, timeout=timeout)
 
 
+def done(lake: WebhookTarget, work: Coroutine[Any, Any, None]) -> None:
+    async def run() -> None:
+        try:
+            await work
+        finally:
+            await lake.aclose()
+
+    asyncio.run(run())
+
+
+def check(lake: WebhookTarget) -> None:
+    done(lake, lake.check())
+
+
+def put(lake: WebhookTarget) -> None:
+    done(lake, lake.put(batch()))
+
+
 @pytest.mark.parametrize("content", Content)
 def test_a_batch_is_posted_and_signed(content: Content) -> None:
     """The receiver gets the batch's lines, its name and a signature that holds; the query goes along."""
@@ -63,7 +81,7 @@ def test_a_batch_is_posted_and_signed(content: Content) -> None:
 def test_a_wrong_secret_is_found_before_anything_is_sent() -> None:
     """The receiver answers 401 to what it can't verify: exit 3."""
     with receiver() as url, pytest.raises(ConfigurationError, match="HTTP 401") as caught:
-        asyncio.run(webhook(url, secret=Secret("another")).check())
+        check(webhook(url, secret=Secret("another")))
     assert "EBINGEST_WEBHOOK_SECRET" in caught.value.remedy
     assert "k3y" not in str(caught.value)
 
@@ -72,14 +90,14 @@ def test_a_wrong_secret_is_found_before_anything_is_sent() -> None:
 def test_a_receiver_that_does_not_want_us_fails_the_check(status: int) -> None:
     """Not there, or not for us."""
     with receiver({"status": status}) as url, pytest.raises(ConfigurationError, match=f"HTTP {status}"):
-        asyncio.run(webhook(url).check())
+        check(webhook(url))
 
 
 @pytest.mark.parametrize("status", [200, 202, 204, 400, 405, 422, 500, 503])
 def test_another_answer_does_not_fail_the_check(status: int) -> None:
     """Somebody is there, who may not like an empty batch or is unwell for now."""
     with receiver({"status": status}) as url:
-        asyncio.run(webhook(url).check())
+        check(webhook(url))
         assert len(posts(url)) == 1
 
 
@@ -94,7 +112,7 @@ def test_what_is_no_arrival(status: int, permanent: bool) -> None:  # noqa: FBT0
     """Anything but a 2xx is an error that says whether trying again can help; it is posted once."""
     with receiver({"status": status, "headers": {"Location": "/elsewhere"}}) as url:
         with pytest.raises(TargetError, match=f"HTTP {status}") as caught:
-            asyncio.run(webhook(url).put(batch()))
+            put(webhook(url))
         assert len(posts(url)) == 1
     assert caught.value.permanent is permanent
     assert caught.value.remedy
@@ -115,25 +133,25 @@ def test_retry_after_is_carried(said: str, seconds: float | None) -> None:
     """In seconds or as a date; nonsense counts for nothing."""
     now = datetime(2026, 3, 2, 10, tzinfo=UTC).timestamp()
     with receiver({"status": 503, "headers": {"Retry-After": said}}) as url, pytest.raises(TargetError) as caught:
-        asyncio.run(WebhookTarget(urlsplit(url), Content.RECEIPTS, SECRET, clock=lambda: now).put(batch()))
+        put(WebhookTarget(urlsplit(url), Content.RECEIPTS, SECRET, clock=lambda: now))
     assert caught.value.retry_after == seconds
 
 
 def test_nobody_there() -> None:
     """A refused connection fails the check, and is a passing fault of a put."""
     with refusing() as address:
-        lake = webhook(f"http://{address}/in")
+        url = f"http://{address}/in"
         with pytest.raises(ConfigurationError, match="can't be reached: Connection refused"):
-            asyncio.run(lake.check())
+            check(webhook(url))
         with pytest.raises(TargetError, match=r"did not answer .*: Connection refused") as caught:
-            asyncio.run(lake.put(batch()))
+            put(webhook(url))
     assert not caught.value.permanent
 
 
 def test_silence_is_a_passing_fault() -> None:
     """A receiver that takes the batch and never answers."""
     with receiver({"silent": True}) as url, pytest.raises(TargetError, match="did not answer") as caught:
-        asyncio.run(webhook(url, timeout=0.2).put(batch()))
+        put(webhook(url, timeout=0.2))
     assert not caught.value.permanent
 
 
@@ -142,7 +160,7 @@ def test_the_readme_tells_receivers_how_to_check() -> None:
     example = (ROOT / "README.md").read_text(encoding="utf-8").partition("### A webhook")[2]
     example = example.partition("```python\n")[2].partition("```")[0]
     with receiver() as url:
-        asyncio.run(webhook(url).put(batch()))
+        put(webhook(url))
         [post] = posts(url)
     arguments = [SECRET.get_secret_value().encode(), post["timestamp"], post["signature"]]
     calls = [(*arguments, post["body"].encode()), (*arguments, b"something else")]

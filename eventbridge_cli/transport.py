@@ -92,6 +92,8 @@ class _Connection(asyncio.Protocol):
         self._most = most
         self._reply = Reply(self)
         self._received = 0
+        self._unsent = 0
+        self._limit: asyncio.TimerHandle | None = None
         self._wanted: asyncio.Future[Reply] | None = None
         self._headers_only = False
         self._stream: asyncio.Transport
@@ -107,16 +109,16 @@ class _Connection(asyncio.Protocol):
         if not self.reusable:
             raise httpx.ReadError("the connection was closed")
         self._reply, self._received, self._headers_only = Reply(self), 0, headers_only
-        loop = asyncio.get_running_loop()
-        self._wanted = loop.create_future()
+        self._wanted = asyncio.get_running_loop().create_future()
         self._stream.write(request)
-        # A third of what asyncio.timeout takes.
-        limit = None if seconds is None else loop.call_later(seconds, self._run_out)
+        self._unsent = self._stream.get_write_buffer_size()
+        if seconds is not None:
+            self._wait(seconds)
         try:
             return await self._wanted
         finally:
-            if limit is not None:
-                limit.cancel()
+            if self._limit is not None:
+                self._limit.cancel()
 
     @property
     def is_free(self) -> bool:
@@ -182,8 +184,18 @@ class _Connection(asyncio.Protocol):
             if not reusable:
                 self.close()
 
-    def _run_out(self) -> None:
-        self._fail(httpx.ReadTimeout("no answer in time"))
+    def _wait(self, seconds: float) -> None:
+        # A third of what asyncio.timeout takes.
+        self._limit = asyncio.get_running_loop().call_later(seconds, self._run_out, seconds)
+
+    def _run_out(self, seconds: float) -> None:
+        """End the exchange, unless a part of the request was still sent within the time: then wait once more."""
+        unsent = self._stream.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._unsent = unsent
+            self._wait(seconds)
+        else:
+            self._fail(httpx.ReadTimeout("no answer in time"))
 
     def _fail(self, error: httpx.TransportError) -> None:
         if self._wanted is not None and not self._wanted.done():
@@ -227,7 +239,7 @@ class Transport(httpx.AsyncBaseTransport):
             origin: where to.
             message: the request.
             connect: seconds for the connection.
-            read: seconds for the answer, to its last byte.
+            read: seconds for the answer, to its last byte; they begin anew while the request is still being taken.
             headers_only: whether the answer is one to a HEAD.
 
         Raises:

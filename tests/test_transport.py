@@ -14,9 +14,9 @@ import pytest
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, build_client
 from eventbridge_cli.delivery.client import post as direct_post
-from eventbridge_cli.delivery.transport import Transport
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, EndpointError
+from eventbridge_cli.transport import Transport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -142,6 +142,32 @@ def test_an_answer_before_the_request_is_sent() -> None:
     with serving([refusal, CLOSE], read_all=False) as (url, _):
         [response] = post(url, content=b"x" * 8_000_000)
     assert response.status_code == 413
+
+
+def test_a_request_that_is_taken_slowly_is_no_timeout() -> None:
+    """The time begins anew while the server takes the request; who takes nothing more has run out of it."""
+    taken = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def take(size: int) -> None:
+            connection, _ = listening.accept()
+            with connection:
+                left = size
+                while left > 0:
+                    left -= len(connection.recv(1_000_000))
+                    taken.wait(0.03)
+                if size > 1_000_000:
+                    connection.sendall(OK)
+                taken.wait(30)
+
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/ingest"
+        threading.Thread(target=take, args=(50_000_000,), daemon=True).start()
+        [response] = post(url, timeout=0.5, content=b"x" * 50_000_000)
+        assert response.status_code == 200
+        threading.Thread(target=take, args=(1000,), daemon=True).start()
+        with pytest.raises(httpx.ReadTimeout):
+            post(url, timeout=0.5, content=b"x" * 50_000_000)
+        taken.set()
 
 
 def test_a_connection_that_was_closed_is_not_used() -> None:
