@@ -6,22 +6,52 @@ from datetime import datetime
 from enum import StrEnum
 
 from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.errors import StorageError
 from eventbridge_cli.flow import Duplicate, Event, Rejection
+from eventbridge_cli.packing import UnpackingError, unpacked
+
+RECEIPT_END = b"}"
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """What is handed to the data lake for one delivered chunk.
 
-    `request_id` is the `X-Request-Id` and `delivered_at` is in UTC. `receipt` is one JSON object on one line,
-    without its line break. `bodies` are the delivered events' own bytes, empty where only receipts are wanted.
+    `request_id` is the `X-Request-Id` and `delivered_at` is in UTC. What is large is held packed, and unpacked each
+    time that somebody asks: the receipt's `head` is followed by the list of its events.
     """
 
     request_id: str
     run: str
     delivered_at: datetime
-    receipt: bytes
-    bodies: tuple[bytes, ...]
+    head: bytes
+    listed: bytes
+    packed_bodies: bytes | None = None
+
+    @property
+    def receipt(self) -> bytes:
+        """One JSON object on one line, without its line break.
+
+        Raises:
+            StorageError: it is damaged.
+        """
+        return b"".join((self.head, _unpacked(self.listed), RECEIPT_END))
+
+    @property
+    def bodies(self) -> tuple[bytes, ...]:
+        """The delivered events' own bytes, empty where only receipts are wanted.
+
+        Raises:
+            StorageError: they are damaged.
+        """
+        return () if self.packed_bodies is None else tuple(_unpacked(self.packed_bodies).split(b"\n"))
+
+
+def _unpacked(data: bytes) -> bytes:
+    try:
+        return unpacked(data)
+    except UnpackingError as error:
+        raise StorageError(f"An entry of the outbox is damaged: {error}.", "Restore the state folder.") from error
 
 
 @dataclass(frozen=True, slots=True)

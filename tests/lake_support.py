@@ -23,6 +23,7 @@ from support import line
 
 from eventbridge_cli.facts import Batch, OutboxEntry
 from eventbridge_cli.lake.target import Content, Format, Target, open_target
+from eventbridge_cli.packing import packed
 from eventbridge_cli.secret import Secret
 
 DELIVERED_AT = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)
@@ -38,7 +39,8 @@ def entry(number: int = 0, *bodies: bytes, delivered_at: datetime = DELIVERED_AT
     """An entry of two events, unless `bodies` says which."""
     request_id = f"00000000-0000-8000-8000-{number:012}"
     receipt = json.dumps({"run": "run-1", "request_id": request_id, "delivered_at": delivered_at.isoformat()}).encode()
-    return OutboxEntry(request_id, "run-1", delivered_at, receipt, bodies or (line(2 * number), line(2 * number + 1)))
+    packed_bodies = packed(b"\n".join(bodies or (line(2 * number), line(2 * number + 1)))).data
+    return OutboxEntry(request_id, "run-1", delivered_at, receipt[:9], packed(receipt[9:-1]).data, packed_bodies)
 
 
 def batch(*entries: OutboxEntry) -> Batch:

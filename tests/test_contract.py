@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "packing": set(),
     "ascii_json": set(),
     "bulk": {"flow", "packing", "ascii_json"},
-    "facts": {"flow", "bulk"},
+    "facts": {"flow", "bulk", "errors", "packing"},
     "errors": set(),
     "fields": set(),
     "schema": {"fields"},

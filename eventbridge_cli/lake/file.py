@@ -10,6 +10,8 @@ from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import Encoder, LakeObject
 from eventbridge_cli.lake.thread import in_thread
 
+_BUFFER = 256 * 1024
+
 
 class FileTarget:
     """Writes each object aside, under a hidden name, and renames it once it is on the disk.
@@ -78,8 +80,8 @@ class FileTarget:
             path.parent.mkdir(exist_ok=True)  # another run may be as far
             _settle(self._folder)
         aside = path.with_name(f".{path.name}.part")
-        with aside.open("wb") as file:
-            file.write(each.data)
+        with aside.open("wb", buffering=_BUFFER) as file:
+            file.writelines(each.pieces)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

@@ -24,7 +24,7 @@ from eventbridge_cli.lake.thread import in_thread
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
-_MARKER = LakeObject("_ebingest", b"Put here by ebingest, to see that it may write.\n")
+_MARKER = LakeObject("_ebingest", [b"Put here by ebingest, to see that it may write.\n"])
 """Readers of data lakes pass over names that begin with an underscore."""
 
 # The worker that hands batches over retries; this is only for a connection that was lost while idle.

@@ -45,7 +45,7 @@ def event_tables(batch: Batch) -> list[LakeObject]:
     for entry, body in records(batch, Content.EVENTS):
         row = _row(body, entry.request_id)
         days[utc_date(row["event_time"])].append(row)
-    return [LakeObject(path(batch, day, "parquet"), _file(rows)) for day, rows in sorted(days.items())]
+    return [LakeObject(path(batch, day, "parquet"), [_file(rows)]) for day, rows in sorted(days.items())]
 
 
 def _row(body: bytes, request_id: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ why handing it over twice does no harm.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from eventbridge_cli.errors import TargetError
@@ -21,10 +21,18 @@ _VALIDATOR = bulk_validator(strict=False)
 
 @dataclass(frozen=True, slots=True)
 class LakeObject:
-    """One file or object. `path` is relative, with slashes."""
+    """One file or object. `path` is relative, with slashes; the pieces, which can be gone through again, are its data.
+
+    They may be made one by one, so that whoever writes them as they come holds one at a time.
+    """
 
     path: str
-    data: bytes
+    pieces: Iterable[bytes]
+
+    @property
+    def data(self) -> bytes:
+        """All pieces."""
+        return b"".join(self.pieces)
 
 
 Encoder = Callable[[Batch], list[LakeObject]]
@@ -49,13 +57,14 @@ def records(batch: Batch, content: Content) -> Iterator[tuple[OutboxEntry, bytes
         if content is Content.RECEIPTS:
             yield entry, entry.receipt
             continue
-        if not entry.bodies:
+        bodies = entry.bodies
+        if not bodies:
             raise TargetError(
                 f"The outbox holds the receipt of request {entry.request_id}, and not its events.",
                 "It was kept when only receipts were asked for: ask for receipts once more.",
                 permanent=True,
             )
-        for body in entry.bodies:
+        for body in bodies:
             yield entry, body
 
 
@@ -64,12 +73,22 @@ def ndjson(batch: Batch, content: Content) -> bytes:
     return _lines([data for _, data in records(batch, content)])
 
 
+@dataclass(slots=True)
+class _ReceiptLines(Iterable[bytes]):
+    entries: list[OutboxEntry] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for entry in self.entries:
+            yield entry.receipt
+            yield b"\n"
+
+
 def receipt_lines(batch: Batch) -> list[LakeObject]:
     """The receipts as NDJSON, partitioned by the date of their delivery."""
-    days = defaultdict(list)
-    for entry, receipt in records(batch, Content.RECEIPTS):
-        days[entry.delivered_at.astimezone(UTC).date()].append(receipt)
-    return [LakeObject(path(batch, day, "ndjson"), _lines(lines)) for day, lines in sorted(days.items())]
+    days: dict[date, _ReceiptLines] = defaultdict(_ReceiptLines)
+    for entry in batch.entries:
+        days[entry.delivered_at.astimezone(UTC).date()].entries.append(entry)
+    return [LakeObject(path(batch, day, "ndjson"), lines) for day, lines in sorted(days.items())]
 
 
 def event_lines(batch: Batch) -> list[LakeObject]:
@@ -77,7 +96,7 @@ def event_lines(batch: Batch) -> list[LakeObject]:
     days = defaultdict(list)
     for _, body in records(batch, Content.EVENTS):
         days[utc_date(microseconds(_VALIDATOR.validate_json(body)["eventTime"]))].append(body)
-    return [LakeObject(path(batch, day, "ndjson"), _lines(lines)) for day, lines in sorted(days.items())]
+    return [LakeObject(path(batch, day, "ndjson"), [_lines(lines)]) for day, lines in sorted(days.items())]
 
 
 def path(batch: Batch, day: date, suffix: str) -> str:

@@ -22,9 +22,9 @@ from filelock import FileLock
 from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.bulk import Events
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.facts import Batch, Destination, OutboxEntry, Receipt
+from eventbridge_cli.facts import RECEIPT_END, Batch, Destination, OutboxEntry, Receipt
 from eventbridge_cli.ledger.lock import try_lock
-from eventbridge_cli.packing import Packed, UnpackingError, packed, unpacked
+from eventbridge_cli.packing import Packed, packed
 
 EVENTS = "events"
 OUTBOX_SCHEMA = """
@@ -60,7 +60,6 @@ _NAMED = f"SELECT name, last FROM batch WHERE {_OF_DESTINATION}"  # noqa: S608
 _OLDEST = f"SELECT id, size FROM receipt WHERE {_OF_DESTINATION} ORDER BY id LIMIT ?"  # noqa: S608
 _COLUMNS = "request_id, run, delivered_at, head, listed, bodies"
 _BUSY_SECONDS = 10.0
-_CLOSE = b"}"
 
 _Row = tuple[str, str, str, bytes, bytes, bytes | None]
 
@@ -129,7 +128,7 @@ def prepare_delivery(connection: sqlite3.Connection, destinations: Sequence[Dest
 def delivery_values(entry: PackedEntry) -> tuple[object, ...]:
     """What `INSERT_DELIVERY` takes after the row of keys."""
     size, listed = entry.listed
-    about = entry.run, entry.request_id, entry.delivered_at.isoformat(), len(entry.head) + size + len(_CLOSE)
+    about = entry.run, entry.request_id, entry.delivered_at.isoformat(), len(entry.head) + size + len(RECEIPT_END)
     return (*about, entry.head, listed, *(entry.bodies or (0, None)))
 
 
@@ -252,7 +251,7 @@ class Outbox:
         try:
             with self._one_at_a_time:
                 yield
-        except (sqlite3.Error, UnpackingError, OSError) as error:
+        except (sqlite3.Error, OSError) as error:
             raise StorageError(
                 f"The outbox in {self._path} can't be used: {error}.",
                 "Free some space, then run: ebingest sync",
@@ -287,9 +286,7 @@ def _last(oldest: list[tuple[int, int]], size: int) -> int:
 
 def _entry(row: _Row) -> OutboxEntry:
     request_id, run, delivered_at, head, listed, bodies = row
-    events = () if bodies is None else tuple(unpacked(bodies).split(b"\n"))
-    receipt = b"".join((head, unpacked(listed), _CLOSE))
-    return OutboxEntry(request_id, run, datetime.fromisoformat(delivered_at), receipt, events)
+    return OutboxEntry(request_id, run, datetime.fromisoformat(delivered_at), head, listed, bodies)
 
 
 def _name(rows: list[_Row]) -> str:

@@ -1,6 +1,5 @@
 """From a batch to objects: dates, names, bytes."""
 
-import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -13,6 +12,7 @@ from eventbridge_cli.errors import TargetError
 from eventbridge_cli.facts import OutboxEntry
 from eventbridge_cli.lake.payload import event_lines, microseconds, ndjson, receipt_lines, utc_date
 from eventbridge_cli.lake.target import Content
+from eventbridge_cli.packing import packed
 
 OFFSETS = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 TIMES = st.datetimes(timezones=OFFSETS)
@@ -82,7 +82,7 @@ def test_odd_times_have_a_date(time: str, day: str) -> None:
 
 def test_events_that_the_outbox_does_not_have_are_missed() -> None:
     """An entry without events is an error where events are wanted: nothing passes for handed over in silence."""
-    bare = OutboxEntry("request-1", "run-1", datetime.now(UTC), json.dumps({}).encode(), ())
+    bare = OutboxEntry("request-1", "run-1", datetime.now(UTC), b"{", packed(b"").data)
     with pytest.raises(TargetError, match="request-1") as caught:
         event_lines(batch(entry(0), bare))
     assert caught.value.permanent
