@@ -15,7 +15,7 @@ from types import ModuleType
 import report
 from inputs import Inputs
 from measure import Goal, own_peak
-from sections import MB, Bench, dedupe, ingest, keys, latency, memory, startup, validate
+from sections import MB, Bench, dedupe, ingest, keys, lake, latency, memory, startup, validate
 from tool import Tool
 
 SECTIONS: dict[str, ModuleType] = {
@@ -24,6 +24,7 @@ SECTIONS: dict[str, ModuleType] = {
     "dedupe": dedupe,
     "keys": keys,
     "ingest": ingest,
+    "lake": lake,
     "latency": latency,
     "memory": memory,
 }

@@ -11,8 +11,9 @@ from sections.posting import ingest, posted
 LATENCIES = (20, 100, 300)
 CONNECTIONS = (5, 20, 50)
 CHUNK = 10
-REQUESTS, QUICK_REQUESTS = 40, 30
-"""For each connection: enough for the start of a run not to count."""
+SECONDS_OF_A_RUN, QUICK_SECONDS = 6, 0.6
+LEAST_REQUESTS = 40
+"""For each connection. One of them waits while the run's first request is found to be welcome: it should not count."""
 
 SHARE = 0.92
 
@@ -23,10 +24,11 @@ def section(bench: Bench) -> Section:
     return Section(
         name="latency",
         title="Ingest to a server that takes its time",
-        notes=f"Chunks of {CHUNK} events, {requests(bench)} for each connection. Ideal is connections / latency "
-        "requests a second. The share is what was achieved of it: by the tool's own summary (requests over busy "
-        "time), and by the server (first request to last answer). Both take the latency that the server measured "
-        "(held), which is a little above the one it was told; the last column takes the latter.",
+        notes=f"Chunks of {CHUNK} events; runs of {length(bench):g} s or more, with {LEAST_REQUESTS} requests or more "
+        "for each connection. Ideal is connections / latency requests a second. The share is what was achieved of it: "
+        "by the tool's own summary (requests over busy time), and by the server (first request to last answer). Both "
+        "take the latency that the server measured (held), which is a little above the one it was told; the last "
+        "column takes the latter.",
         contenders=[Contender(name(*pair), paced(bench, *pair)) for pair in pairs],
         columns=[
             figure("share, by the tool", "own_share", "{:.1%}"),
@@ -47,14 +49,19 @@ def name(latency: int, connections: int) -> str:
     return f"{latency} ms, {connections} connections"
 
 
-def requests(bench: Bench) -> int:
+def length(bench: Bench) -> float:
+    """Of a run, in seconds, at least."""
+    return QUICK_SECONDS if bench.quick else SECONDS_OF_A_RUN
+
+
+def requests(bench: Bench, latency: int) -> int:
     """How many each connection makes."""
-    return QUICK_REQUESTS if bench.quick else REQUESTS
+    return max(round(length(bench) * 1000 / latency), LEAST_REQUESTS)
 
 
 def paced(bench: Bench, latency: int, connections: int) -> Callable[[], Sample]:
     """What measures one pair."""
-    events = connections * requests(bench) * CHUNK
+    events = connections * requests(bench, latency) * CHUNK
     options = ("--concurrency", str(connections), "--chunk-events", str(CHUNK))
     command = ingest(bench, bench.inputs.ndjson(events), *options)
     return partial(shares, posted(bench, command, events, latency=latency), latency / 1000, connections)

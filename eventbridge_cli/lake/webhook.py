@@ -18,6 +18,7 @@ from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
+from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.secret import SecretText
 from eventbridge_cli.transport import Transport
 
@@ -101,7 +102,8 @@ class WebhookTarget:
             TargetError: there was no answer, or none that means arrival; permanent for 3xx and most of 4xx.
         """
         try:
-            status, wait = await self._post(batch.name, ndjson(batch, self._content))
+            body = await in_thread(lambda: ndjson(batch, self._content))
+            status, wait = await self._post(batch.name, body)
         except httpx.HTTPError as error:
             raise TargetError(
                 f"{self.name} did not answer for batch {batch.name}: {_reason(error)}.",
@@ -122,15 +124,18 @@ class WebhookTarget:
     async def _post(self, name: str, body: bytes) -> tuple[int, str]:
         """The status and `Retry-After` of the answer. Its body is not read."""
         timestamp = str(int(self._clock()))
-        signed = timestamp.encode() + b"." + body
-        signature = hmac.digest(self._secret.get_secret_value().encode(), signed, "sha256").hex()
         headers = {
             "X-Ebingest-Timestamp": timestamp,
-            "X-Ebingest-Signature": f"sha256={signature}",
+            "X-Ebingest-Signature": await in_thread(lambda: self._signature(timestamp, body)),
             "X-Ebingest-Batch": name,
         }
         async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
             return response.status_code, response.headers.get("Retry-After", "")
+
+    def _signature(self, timestamp: str, body: bytes) -> str:
+        signature = hmac.new(self._secret.get_secret_value().encode(), f"{timestamp}.".encode(), hashlib.sha256)
+        signature.update(body)
+        return f"sha256={signature.hexdigest()}"
 
     async def aclose(self) -> None:
         """Close the connections."""
