@@ -8,8 +8,6 @@ from typing import Self
 
 from eventbridge_cli.errors import ConfigurationError
 
-_END_SECONDS = 5.0
-
 
 class SandboxProcess:
     """Starts `ebingest sandbox` on a free port; ends it with the block, or with this process, however that ends.
@@ -65,9 +63,5 @@ class SandboxProcess:
         return values
 
     def _end(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.communicate(timeout=_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+        self._process.kill()  # it keeps nothing, and would take its time to end in order
+        self._process.communicate()
