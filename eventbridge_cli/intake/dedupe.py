@@ -12,6 +12,7 @@ from eventbridge_cli.fields import parse_event_time
 from eventbridge_cli.flow import DeliveredKeys, Duplicate, Event, Origin, Outcome, Rejection
 from eventbridge_cli.intake.spelling import checksums
 
+_MOST_FOR_A_FIRST = 16  # lines, of which each takes 4 bytes while any of them is the first of its key
 _MOST_STALE = 64  # entries of forgotten keys that are not worth tidying up
 
 
@@ -25,7 +26,7 @@ class _First(NamedTuple):
 class DeduplicationCache:
     """The keys of this run. Exact and unbounded by default; `window` and `size` bound it.
 
-    A key costs some 110 bytes: its digest as an integer, the number of the first event that had it, and the checksum
+    A key costs some 120 bytes: its digest as an integer, the number of the first event that had it, and the checksum
     of that event's content.
 
     Args:
@@ -37,7 +38,7 @@ class DeduplicationCache:
         self._window = window
         self._size = size
         self._firsts: dict[int, int | _First] = {}  # where the first is a plain line, its number
-        self._contents = array("L")  # of the plain lines, in the order of their numbers
+        self._contents = array("I")  # of the plain lines, in the order of their numbers
         self._begun: list[int] = []  # the numbers with which neighbouring lines begin, and where those stand
         self._places: list[Origin] = []
         self._times: dict[int, float] = {}
@@ -56,12 +57,26 @@ class DeduplicationCache:
             return Checked.of([self._outcome(item) for item in checked.all()])
         numbers = range(len(self._contents), len(self._contents) + checked.size)
         self._contents.extend(checked.contents)
-        self._begin(numbers.start, checked.plain)
-        firsts = list(map(self._firsts.setdefault, map(int.from_bytes, checked.keys), numbers))
+        keys = list(map(int.from_bytes, checked.keys))
+        firsts = list(map(self._firsts.setdefault, keys, numbers))
+        copies: list[int] = []
         if firsts != list(numbers):
             copies = [index for index, number in enumerate(numbers) if firsts[index] != number]
-            checked.outcomes.update({index: self._duplicate(checked.event(index), firsts[index]) for index in copies})
+        if checked.size > _MOST_FOR_A_FIRST * (checked.size - len(copies)):
+            self._keep_firsts_alone(numbers, keys, checked)
+            firsts = [self._firsts[key] for key in keys]
+        else:
+            self._begin(numbers.start, checked.plain)
+        checked.outcomes.update({index: self._duplicate(checked.event(index), firsts[index]) for index in copies})
         return checked
+
+    def _keep_firsts_alone(self, numbers: range, keys: list[int], checked: Checked) -> None:
+        """Let copies take no memory, where they are nearly all: the few others are remembered one by one."""
+        for number, key in zip(numbers, keys, strict=True):
+            if self._firsts[key] == number:
+                event = checked.event(number - numbers.start)
+                self._firsts[key] = _First(event.origin, event.content)
+        del self._contents[numbers.start :]
 
     def _begin(self, number: int, lines: Lines) -> None:
         """Remember where lines stand; those that follow on the last ones go without saying."""

@@ -46,8 +46,12 @@ class LinesInFile(WrittenLines):
         with opened(source) as file:
             data = os.pread(file, end - start, start)
         if data.count(b"\n") != self._breaks(data):
-            raise StorageError(f"{source.name} was changed while it was read.", "Run again when nothing writes to it.")
+            raise self._changed()
         return data
+
+    def _changed(self) -> StorageError:
+        name = self._range[0].name
+        return StorageError(f"{name} was changed while it was read.", "Run again when nothing writes to it.")
 
     def _breaks(self, data: bytes) -> int:
         """How many line breaks there have to be: at the end of a file one may be missing."""
@@ -55,9 +59,13 @@ class LinesInFile(WrittenLines):
 
     @cached_property
     def _lengths_before(self) -> list[int] | None:
-        """The length of all lines before each; None if lines end in more than a line break."""
+        """The length of all lines before each; None where some lines end in CR and LF."""
         before = list(accumulate(self._lengths, initial=0))
-        return before if before[-1] + self._breaks(self._data) == len(self._data) else None
+        if before[-1] + self._breaks(self._data) == len(self._data):
+            return before
+        if b"\r" not in self._data:
+            raise self._changed()
+        return None
 
     @cached_property
     def _lines(self) -> list[bytes]:

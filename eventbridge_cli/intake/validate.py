@@ -83,7 +83,7 @@ class Validator(Glance):
             return Checked(plain, len(events), {})
         outcomes: dict[int, Outcome] = {}
         keys = self._key.of_events(events) if self._key.is_default else self._keys(self._key, plain, outcomes)
-        return Checked(plain, len(events), outcomes, Columns(events), keys, array("L", map(crc32, plain.records)))
+        return Checked(plain, len(events), outcomes, Columns(events), keys, array("I", map(crc32, plain.records)))
 
     @staticmethod
     def _keys(key: Key, plain: Lines | Items, outcomes: dict[int, Outcome]) -> list[bytes]:

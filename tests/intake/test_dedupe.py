@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from stages import dedupe, validate
 from support import event, line
 
-from eventbridge_cli.bulk import Checked, Chunk
+from eventbridge_cli.bulk import Checked, Chunk, Lines
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.fields import parse_event_time
 from eventbridge_cli.flow import Duplicate, Event, Origin, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.dedupe import DeduplicationCache, skip_delivered
 from eventbridge_cli.intake.key import DEFAULT_KEY, Key
+from eventbridge_cli.intake.validate import Validator
 
 ID_ALONE = ("interactionId",)
 
@@ -317,6 +318,32 @@ def test_a_size_bounds_memory() -> None:
     for item in dedupe(events(*(line(number) for number in range(100))), Key(), cache):
         assert isinstance(item, Event)
         assert len(cache) <= 10
+
+
+def test_copies_take_no_memory() -> None:
+    """A file of copies, whatever its length, leaves no more behind than its distinct keys; conflicts are still told."""
+    distinct = [line(number) for number in range(20)]
+    conflict = line(3, attributes={"other": 1})
+    block = [*distinct * 10, conflict]
+
+    def sifted(cache: DeduplicationCache, lines: list[bytes], first: int) -> list[Duplicate]:
+        checked = Validator(key=Key()).lines(Lines("x", first, lines))
+        assert checked.size == len(lines)
+        return [item for item in cache.sift(checked).outcomes.values() if isinstance(item, Duplicate)]
+
+    cache, kept = DeduplicationCache(), []
+    for number in range(40):
+        found = sifted(cache, block, 1 + number * len(block))
+        assert len(found) == len(block) - (0 if number else len(distinct))
+        assert [(item.event.body, item.first) for item in found if item.conflict] == [(conflict, Origin("x", 4))]
+        kept.append(entries_held(cache))
+    assert kept[-1] == kept[0]
+    assert len(cache) == len(distinct)
+
+
+def entries_held(cache: DeduplicationCache) -> int:
+    """Entries that are held, of all kinds."""
+    return sum(map(len, (cache._firsts, cache._contents, cache._begun, cache._places, cache._by_age, cache._by_time)))
 
 
 @pytest.mark.parametrize("window", [10, 1_000_000], ids=["short", "long"])

@@ -186,3 +186,12 @@ def test_lines_that_are_left_in_their_file(tmp_path: Path, records: list[bytes],
     start = data.draw(st.integers(0, len(records)))
     stop = data.draw(st.integers(start, len(records)))
     assert lines.written(start, stop) == b"".join(record + b"\n" for record in records[start:stop])
+
+
+def test_lines_that_are_others_by_now(tmp_path: Path) -> None:
+    """As many lines as before, of other lengths, are not taken for lines that end in CR and LF."""
+    path = tmp_path / "lines"
+    path.write_bytes(b'{"a":1}\n{}\n')
+    lines = parts.LinesInFile(Source("lines", path), 0, 11, array("L", [2, 2]))
+    with pytest.raises(StorageError, match="changed"):
+        lines.written(0, 2)
