@@ -271,9 +271,9 @@ def _env_file() -> Mapping[str, str | None]:
     """What `.env` in this folder holds, if it is there.
 
     Raises:
-        ConfigurationError: it is no text.
+        ConfigurationError: it can't be read, or is no text.
     """
-    if not _ENV_FILE.is_file():
+    if not (_ENV_FILE.is_file() or _ENV_FILE.is_fifo()):
         return {}
     from dotenv import dotenv_values  # noqa: PLC0415 - takes its time to import
 
@@ -281,6 +281,10 @@ def _env_file() -> Mapping[str, str | None]:
         return dotenv_values(_ENV_FILE, encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigurationError("The file .env in this folder is not text in UTF-8.", "Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"The file .env in this folder can't be read: {error.strerror}.", "Mend its rights, or remove it."
+        ) from error
 
 
 def _named(variables: Mapping[str, str | None]) -> dict[str, Any]:
@@ -316,9 +320,10 @@ class Given:
 
 def given() -> Given:
     """Which variables are set, and where. One that stands in both places counts for the environment, which wins."""
+    found = _env_file()
     environment = {_variable(name) for name in _named(os.environ)}
-    env_file = {_variable(name) for name in _named(_env_file())} - environment
-    odd = {*_like_ours(os.environ), *_like_ours(_env_file())} - set(variables())
+    env_file = {_variable(name) for name in _named(found)} - environment
+    odd = {*_like_ours(os.environ), *_like_ours(found)} - set(variables())
     return Given(tuple(sorted(environment)), tuple(sorted(env_file)), tuple(sorted(odd)))
 
 

@@ -1,5 +1,7 @@
 """Where settings come from, and what is said of wrong ones."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,13 @@ def test_an_env_file_that_is_no_text() -> None:
     Path(".env").write_bytes(b"GENESYS_CLIENT_ID=\xff\xfe")
     with pytest.raises(ConfigurationError, match="UTF-8"):
         load()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_an_env_file_that_is_a_named_pipe() -> None:
+    """As keepers of secrets make it: what comes out of it counts."""
+    os.mkfifo(".env")
+    writer = threading.Thread(target=env_file, args=("GENESYS_CLIENT_ID=from a pipe\n",))
+    writer.start()
+    assert load().client_id == "from a pipe"
+    writer.join()

@@ -112,7 +112,7 @@ class KafkaTarget:
         Raises:
             TargetError: a message did not arrive. It is permanent where access, topic or size are at fault.
         """
-        messages = list(self._messages(batch))
+        messages = await in_thread(lambda: list(self._messages(batch)))
         reports = _Reports()
         try:
             for message in messages:

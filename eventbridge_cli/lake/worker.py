@@ -211,6 +211,9 @@ class Worker:
                 delay = self._backoff(tries, self._clock() - began, error.retry_after)
                 if delay is None or not await self._will_try_again(batch, delay, error.retry_after or 0.0):
                     return False
+            except EbingestError:
+                self._putting = False
+                raise
             else:
                 self._putting = False
                 return True
