@@ -7,16 +7,23 @@ It has two doors: httpx's, and `exchange` for requests that are ready as they ar
 """
 
 import asyncio
+import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import httptools
 import httpx
 
-_PIECE = 64 * 1024
+from eventbridge_cli.errors import ConfigurationError
+
+_PIECE = 64 * 1024  # bytes
 _MOST_HEADER_BYTES = 64 * 1024
 _CONTINUE = range(100, 200)
 # RFC 9110, section 5.5: visible characters with spaces and tabs between them, and obs-text.
@@ -92,7 +99,10 @@ class _Connection(asyncio.Protocol):
         self._most = most
         self._reply = Reply(self)
         self._received = 0
-        self._unsent = 0
+        self._piece = sys.maxsize  # of a request, that is sent at once
+        self._later = memoryview(b"")  # what is to be sent once that is taken
+        self._is_full = False
+        self._was_unsent = 0
         self._limit: asyncio.TimerHandle | None = None
         self._wanted: asyncio.Future[Reply] | None = None
         self._headers_only = False
@@ -110,8 +120,10 @@ class _Connection(asyncio.Protocol):
             raise httpx.ReadError("the connection was closed")
         self._reply, self._received, self._headers_only = Reply(self), 0, headers_only
         self._wanted = asyncio.get_running_loop().create_future()
-        self._stream.write(request)
-        self._unsent = self._stream.get_write_buffer_size()
+        self._later = memoryview(request)[self._piece :]
+        self._stream.write(request[: self._piece])
+        self._send_on()
+        self._was_unsent = self._unsent
         if seconds is not None:
             self._wait(seconds)
         try:
@@ -136,8 +148,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._stream = cast("asyncio.Transport", transport)
-        # uvloop would keep what is written until all that is ready has had its turn: the other senders' work.
-        self._stream.set_write_buffer_limits(0)
+        if self._stream.get_extra_info("ssl_object") is not None:
+            self._piece = _PIECE  # what TLS was given it has sent, for all that it tells
+        else:
+            # uvloop would keep what is written until all that is ready has had its turn: the other senders' work.
+            self._stream.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
         if self._wanted is None or self._wanted.done():
@@ -163,7 +178,7 @@ class _Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._reply.status = self._parser.get_status_code()
-        if self._headers_only:
+        if self._headers_only and self._reply.status not in _CONTINUE:
             self._succeed(reusable=False)
 
     def on_body(self, body: bytes) -> None:
@@ -173,7 +188,7 @@ class _Connection(asyncio.Protocol):
         if self._reply.status in _CONTINUE:
             self._reply = Reply(self)
             return
-        self._succeed(reusable=self._parser.should_keep_alive() and not self._stream.get_write_buffer_size())
+        self._succeed(reusable=self._parser.should_keep_alive() and not self._unsent)
 
     def _succeed(self, *, reusable: bool) -> None:
         if self._wanted is not None and not self._wanted.done():
@@ -184,15 +199,32 @@ class _Connection(asyncio.Protocol):
             if not reusable:
                 self.close()
 
+    def _send_on(self) -> None:
+        while self._later and not self._is_full:
+            piece, self._later = self._later[: self._piece], self._later[self._piece :]
+            self._stream.write(piece)
+
+    @property
+    def _unsent(self) -> int:
+        """Bytes of the request that are known not to have been sent."""
+        return len(self._later) + self._stream.get_write_buffer_size()
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if self._wanted is not None and not self._wanted.done():
+            self._send_on()
+
     def _wait(self, seconds: float) -> None:
         # A third of what asyncio.timeout takes.
         self._limit = asyncio.get_running_loop().call_later(seconds, self._run_out, seconds)
 
     def _run_out(self, seconds: float) -> None:
         """End the exchange, unless a part of the request was still sent within the time: then wait once more."""
-        unsent = self._stream.get_write_buffer_size()
-        if unsent < self._unsent:
-            self._unsent = unsent
+        if self._unsent < self._was_unsent:
+            self._was_unsent = self._unsent
             self._wait(seconds)
         else:
             self._fail(httpx.ReadTimeout("no answer in time"))
@@ -207,12 +239,13 @@ class Transport(httpx.AsyncBaseTransport):
     """Keeps connections open from one request to the next; opens as many as there are requests at once.
 
     Args:
-        context: gives what TLS certificates are checked against; it is asked once TLS is spoken.
-        most: bytes of a body, after which the rest of an answer is not read.
+        context: gives what TLS certificates are checked against; it is asked once, when TLS is first spoken.
+        most: bytes of a body, after which the rest of an answer is not read. With 0 the body does not count at all: an
+            answer is there once its headers are.
     """
 
     def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int) -> None:
-        self._context = context
+        self._context = cache(context)
         self._most = most
         self._idle: dict[Origin, list[_Connection]] = {}
 
@@ -226,7 +259,7 @@ class Transport(httpx.AsyncBaseTransport):
             message,
             connect=limits.get("connect"),
             read=limits.get("read"),
-            headers_only=request.method == "HEAD",
+            headers_only=request.method == "HEAD" or not self._most,
         )
         return reply.as_response()
 
@@ -240,7 +273,7 @@ class Transport(httpx.AsyncBaseTransport):
             message: the request.
             connect: seconds for the connection.
             read: seconds for the answer, to its last byte; they begin anew while the request is still being taken.
-            headers_only: whether the answer is one to a HEAD.
+            headers_only: whether the answer ends with its headers, as one to a HEAD does.
 
         Raises:
             httpx.TransportError: there is no answer.
@@ -284,6 +317,38 @@ class Transport(httpx.AsyncBaseTransport):
             for connection in connections:
                 connection.close()
         self._idle.clear()
+
+
+def certificates() -> ssl.SSLContext:
+    """What certificates are checked against: it takes 20 ms to load, and plain http has no need of it.
+
+    Raises:
+        ConfigurationError: those that the environment names can't be read.
+    """
+    with _remedy():
+        return httpx.create_ssl_context()
+
+
+def check_certificates() -> None:
+    """Say at once that a name is wrong, even where TLS is never spoken.
+
+    Raises:
+        ConfigurationError: as `certificates`.
+    """
+    if named := os.environ.get("SSL_CERT_FILE"):
+        with _remedy():
+            Path(named).open("rb").close()
+
+
+@contextmanager
+def _remedy() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be read: {error.strerror or error}.",
+            "Give the path of a PEM file with SSL_CERT_FILE, or unset both.",
+        ) from error
 
 
 def head(method: bytes, path: bytes, headers: Headers) -> bytes:

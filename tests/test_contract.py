@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "models": {"schema"},
     "cores": set(),
     "secret": set(),
-    "transport": set(),
+    "transport": {"errors"},
     "settings": {"errors", "secret"},
     "endpoints": {"errors", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},

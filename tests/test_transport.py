@@ -5,11 +5,12 @@ import gzip
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
+import trustme
 
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, build_client
@@ -63,10 +64,16 @@ def _request(connection: socket.socket) -> bytes:
 
 
 def post(
-    url: str, times: int = 1, *, most: int = 1000, timeout: float = 5, content: bytes = b"{}"
+    url: str,
+    times: int = 1,
+    *,
+    most: int = 1000,
+    timeout: float = 5,
+    content: bytes = b"{}",
+    context: ssl.SSLContext | None = None,
 ) -> list[httpx.Response]:
     async def run() -> list[httpx.Response]:
-        transport = Transport(ssl.create_default_context, most=most)
+        transport = Transport(lambda: context or ssl.create_default_context(), most=most)
         async with httpx.AsyncClient(transport=transport, timeout=timeout) as client:
             return [await client.post(url, content=content) for _ in range(times)]
 
@@ -144,30 +151,82 @@ def test_an_answer_before_the_request_is_sent() -> None:
     assert response.status_code == 413
 
 
-def test_a_request_that_is_taken_slowly_is_no_timeout() -> None:
-    """The time begins anew while the server takes the request; who takes nothing more has run out of it."""
-    taken = threading.Event()
+@contextmanager
+def taking(work: Callable[[socket.socket], None], *, secure: bool) -> Iterator[tuple[str, ssl.SSLContext]]:
+    """A server that does `work` with each connection, over TLS if asked for. Gives its URL, and what vouches for it."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
-        def take(size: int) -> None:
-            connection, _ = listening.accept()
-            with connection:
-                left = size
-                while left > 0:
-                    left -= len(connection.recv(1_000_000))
-                    taken.wait(0.03)
-                if size > 1_000_000:
-                    connection.sendall(OK)
-                taken.wait(30)
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with context.wrap_socket(connection, server_side=True) if secure else connection as stream:
+                        work(stream)
 
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}/ingest"
-        threading.Thread(target=take, args=(50_000_000,), daemon=True).start()
-        [response] = post(url, timeout=0.5, content=b"x" * 50_000_000)
-        assert response.status_code == 200
-        threading.Thread(target=take, args=(1000,), daemon=True).start()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http{'s' if secure else ''}://localhost:{listening.getsockname()[1]}/ingest", trusting
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=5)
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_request_that_is_taken_slowly_is_no_timeout(secure: bool) -> None:  # noqa: FBT001
+    """The time begins anew while the server takes the request; who takes nothing more has run out of it."""
+    size, stopped = 50_000_000, threading.Event()
+
+    def take(stream: socket.socket) -> None:
+        left = size
+        while left > 0 and (taken := len(stream.recv(1_000_000))):
+            left -= taken
+            stopped.wait(0.03 * taken / 1_000_000)
+        stream.sendall(OK)
+
+    def take_little(stream: socket.socket) -> None:
+        stream.recv(1000)
+        stopped.wait(30)
+
+    with taking(take, secure=secure) as (url, trusting):
+        [response] = post(url, timeout=0.5, content=b"x" * size, context=trusting)
+    assert response.status_code == 200
+    with taking(take_little, secure=secure) as (url, trusting):
         with pytest.raises(httpx.ReadTimeout):
-            post(url, timeout=0.5, content=b"x" * 50_000_000)
-        taken.set()
+            post(url, timeout=0.5, content=b"x" * size, context=trusting)
+        stopped.set()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_connection_with_half_a_request_in_it_is_not_used_again(secure: bool) -> None:  # noqa: FBT001
+    """A server that answers early keeps the connection open; the next request goes over another one all the same."""
+    over = threading.Event()
+    seen: list[bytes] = []
+
+    def refuse(stream: socket.socket) -> None:
+        seen.append(stream.recv(1000))
+        stream.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        over.wait(0.3)
+
+    with taking(refuse, secure=secure) as (url, trusting):
+        responses = post(url, 2, content=b"x" * 16_000_000, context=trusting)
+    assert [response.status_code for response in responses] == [503, 503]
+    assert [request.startswith(b"POST /ingest") for request in seen] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\n|xx",
+        b"HTTP/1.1 100 Continue\r\n\r\n|HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx",
+    ],
+)
+def test_an_answer_whose_body_does_not_count(answer: bytes) -> None:
+    """With `most` 0 an answer is there with its final headers, whatever becomes of its body."""
+    with serving([answer, CLOSE], [OK]) as (url, _):
+        assert [response.status_code for response in post(url, 2, most=0)] == [202, 200]
 
 
 def test_a_connection_that_was_closed_is_not_used() -> None:

@@ -1,11 +1,7 @@
 """The one place that builds the HTTP client and turns its exceptions into values."""
 
-import os
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.request import getproxies
 
@@ -13,8 +9,8 @@ import httpx
 
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
-from eventbridge_cli.errors import ConfigurationError, EndpointError
-from eventbridge_cli.transport import Origin, Transport, head
+from eventbridge_cli.errors import EndpointError
+from eventbridge_cli.transport import Origin, Transport, certificates, check_certificates, head
 
 MAX_ANSWER_BYTES = 1_000_000
 """An answer is read no further than this; none that means anything is as long."""
@@ -78,10 +74,7 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     Raises:
         ConfigurationError: the certificates that the environment names can't be read.
     """
-    certificates = cache(_certificates)
-    if named := os.environ.get("SSL_CERT_FILE"):
-        with _remedy():  # a name that is wrong is said at once, even where TLS is never spoken
-            Path(named).open("rb").close()
+    check_certificates()
     headers = {"User-Agent": f"ebingest/{__version__}"}
     limits = httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None)
     if not getproxies():
@@ -93,23 +86,6 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
         limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),
         follow_redirects=False,
     )
-
-
-def _certificates() -> ssl.SSLContext:
-    """What certificates are checked against: it takes 20 ms to load, and plain http has no need of it."""
-    with _remedy():
-        return httpx.create_ssl_context()
-
-
-@contextmanager
-def _remedy() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigurationError(
-            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be read: {error.strerror or error}.",
-            "Give the path of a PEM file with SSL_CERT_FILE, or unset both.",
-        ) from error
 
 
 async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: dict[str, str]) -> Answer | NoAnswer:

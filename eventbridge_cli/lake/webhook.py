@@ -20,10 +20,9 @@ from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.secret import SecretText
-from eventbridge_cli.transport import Transport
+from eventbridge_cli.transport import Transport, certificates
 
 _CHECK = "check"
-_MOST_OF_AN_ANSWER = 100_000  # bytes, none of which is looked at
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
@@ -37,7 +36,7 @@ class WebhookTarget:
         parts: the endpoint's URL. Its query is sent, and shown nowhere: it may hold a key.
         content: what the lines hold.
         secret: signs. The receiver has it, too.
-        timeout: seconds to wait for each part of an answer.
+        timeout: seconds to wait for the head of an answer; they begin anew while the batch is still being taken.
         clock: seconds since 1970.
 
     Raises:
@@ -71,7 +70,7 @@ class WebhookTarget:
         self._secret = secret
         self._clock = clock
         self._client = httpx.AsyncClient(
-            transport=None if getproxies() else Transport(httpx.create_ssl_context, most=_MOST_OF_AN_ANSWER),
+            transport=None if getproxies() else Transport(certificates, most=0),
             headers={"User-Agent": f"ebingest/{__version__}", "Content-Type": "application/x-ndjson"},
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
         )

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -167,3 +169,30 @@ def test_the_readme_tells_receivers_how_to_check() -> None:
     code = example + "".join(f"print(is_ours(*{call!r}))\n" for call in calls)
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "True\nFalse\n"
+
+
+def test_the_body_of_an_answer_does_not_count() -> None:
+    """A 2xx is arrival, whether or not what it announces ever comes."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(100_000)
+                connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 50\r\n\r\nhalf")
+                over.wait(10)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        put(webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/in"))
+        over.set()
+        thread.join()
+
+
+def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are named before anything is sent, with a way out."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    with pytest.raises(ConfigurationError, match="certificates that SSL_CERT_FILE") as caught:
+        check(webhook("https://127.0.0.1:9/in"))
+    assert "PEM" in caught.value.remedy
