@@ -63,7 +63,7 @@ def dedupe(
         out = files.enter_context(written(output or Path("-")))
         assert out is not None  # noqa: S101 - there is a path
         files.enter_context(screen.watch(tally, intake.meter))
-        for checked in intake.unique():
+        for checked in intake.unique(to_copy=True):
             for _, item in tally.outcomes(checked):
                 if isinstance(item, Duplicate) and explain:
                     screen.duplicate(item)

@@ -31,13 +31,14 @@ class Part(NamedTuple):
 
 
 class LinesInFile(WrittenLines):
-    """Lines of a file, from byte `start` to byte `end`, read when they are first looked at.
+    """So many lines of a file, from byte `start` to byte `end`, read when they are first looked at.
 
-    `lengths` are those of the lines without what ends them.
+    With `lengths`, of each line without what ends it, they need not be taken apart to be written.
     """
 
-    def __init__(self, source: Source, start: int, end: int, lengths: "array[int]") -> None:
+    def __init__(self, source: Source, start: int, end: int, number: int, lengths: "array[int] | None" = None) -> None:
         self._range = (source, start, end)
+        self._number = number
         self._lengths = lengths
 
     @cached_property
@@ -59,7 +60,9 @@ class LinesInFile(WrittenLines):
 
     @cached_property
     def _lengths_before(self) -> list[int] | None:
-        """The length of all lines before each; None where some lines end in CR and LF."""
+        """The length of all lines before each; None where lengths are not known, or lines end in CR and LF."""
+        if self._lengths is None:
+            return None
         before = list(accumulate(self._lengths, initial=0))
         if before[-1] + self._breaks(self._data) == len(self._data):
             return before
@@ -70,7 +73,7 @@ class LinesInFile(WrittenLines):
     @cached_property
     def _lines(self) -> list[bytes]:
         lines = self._data.removesuffix(b"\n").split(b"\n")
-        return lines if self._lengths_before else [line.removesuffix(b"\r") for line in lines]
+        return [line.removesuffix(b"\r") for line in lines] if b"\r" in self._data else lines
 
     def written(self, start: int, stop: int) -> bytes:
         """The lines from one to another, with a line break behind each."""
@@ -79,7 +82,7 @@ class LinesInFile(WrittenLines):
         return b"\n".join([*self._lines[start:stop], b""])
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return self._number
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...

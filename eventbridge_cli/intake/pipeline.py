@@ -53,12 +53,12 @@ class Intake:
         """How many processes the work is shared by: `jobs`, unless there is too little of it."""
         return self.jobs if self.meter.total is None or self.meter.total >= _LEAST_TO_SHARE else 1
 
-    def checked(self, *, keyed: bool = False, named: bool = False) -> Iterator[Checked]:
+    def checked(self, *, keyed: bool = False, to_copy: bool = False) -> Iterator[Checked]:
         """Valid events and rejections, in the order in which they were read.
 
         Args:
             keyed: whether they have their keys.
-            named: whether most of them will be asked for their names.
+            to_copy: whether most of them will be written as they stand, and hardly one asked for its names.
         """
         validator = Validator(strict=self.strict, key=self.key if keyed else None)
         is_stream = self.meter.total is None
@@ -66,7 +66,7 @@ class Intake:
             from eventbridge_cli.intake.share import share  # noqa: PLC0415 - processes are slow to import
 
             return share(
-                self.sources, validator, self.shared, meter=self.meter, limit=self.max_record_bytes, named=named
+                self.sources, validator, self.shared, meter=self.meter, limit=self.max_record_bytes, to_copy=to_copy
             )
         items = self.reader(self.sources, meter=self.meter, max_record_bytes=self.max_record_bytes, glance=validator)
         # From a stream nothing is held back.
@@ -74,16 +74,16 @@ class Intake:
 
     def events(self) -> Iterator[Event | Rejection]:
         """The records of `checked` one by one, each event with its key."""
-        for checked in self.checked(keyed=True, named=True):
+        for checked in self.checked(keyed=True):
             for outcome in checked.all():
                 assert not isinstance(outcome, Duplicate)  # noqa: S101 - nobody has compared them yet
                 yield outcome
 
-    def unique(self, *, named: bool = False) -> Iterator[Checked]:
+    def unique(self, *, to_copy: bool = False) -> Iterator[Checked]:
         """As `checked`, with keys, and copies told apart."""
         cache = DeduplicationCache(window=self.window, size=self.window_size)
-        return map(cache.sift, self.checked(keyed=True, named=named))
+        return map(cache.sift, self.checked(keyed=True, to_copy=to_copy))
 
     def chunks(self) -> Iterator[Chunk | Rejection | Duplicate]:
         """What is to be sent, in chunks."""
-        return chunk(self.unique(named=True), max_events=self.chunk_events, max_bytes=self.chunk_bytes)
+        return chunk(self.unique(), max_events=self.chunk_events, max_bytes=self.chunk_bytes)

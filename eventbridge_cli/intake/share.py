@@ -25,12 +25,12 @@ from eventbridge_cli.intake.validate import Validator
 class _Job(NamedTuple):
     """What each process does with its parts.
 
-    `limit` is the size in bytes over which no record is held; `named` tells whether names go with the events.
+    `limit` is the size in bytes over which no record is held; `to_copy` tells that lines will be written as they stand.
     """
 
     validator: Validator
     limit: int
-    named: bool
+    to_copy: bool
 
     def cutter(self, part: Part, read_block: Callable[[int], bytes]) -> Cutter:
         """What cuts a part."""
@@ -57,7 +57,7 @@ def share(
     *,
     meter: Meter,
     limit: int = MAX_RECORD_BYTES,
-    named: bool = True,
+    to_copy: bool = False,
 ) -> Iterator[Checked]:
     """Check all records of `sources` in `jobs` processes, which read the parts of files by themselves.
 
@@ -69,12 +69,12 @@ def share(
         jobs: how many processes.
         meter: counts the bytes that were read, for progress.
         limit: a longer record is rejected without being held in memory.
-        named: whether the names of plain events are wanted; without them there is less to hand over.
+        to_copy: whether most lines will be written as they stand: then their lengths are handed over, not their names.
 
     Raises:
         StorageError: a process was killed, most likely for want of memory.
     """
-    job = _Job(validator, limit, named)
+    job = _Job(validator, limit, to_copy)
     divided = divide(sources)
     with ExitStack() as processes:
         workers = []
@@ -176,8 +176,9 @@ def _left_in_file(part: Part, begin: int, cutter: Cutter, job: _Job) -> Iterator
     for item in cutter.records():
         if isinstance(item, Checked) and isinstance(item.plain, Lines):
             start, end = begin + item.plain.start, begin + cutter.offset
-            lines = LinesInFile(part.source, start, end, array("L", map(len, item.plain.records)))
-            columns = item.columns if job.named else None
+            lengths = array("L", map(len, item.plain.records)) if job.to_copy else None
+            lines = LinesInFile(part.source, start, end, item.size, lengths)
+            columns = None if job.to_copy else item.columns
             yield item._replace(plain=item.plain._replace(records=lines), columns=columns)
         else:
             yield item
