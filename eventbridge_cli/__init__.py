@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eventbridge_cli.bulk import Chunk
+    from eventbridge_cli.chunks import Chunk
     from eventbridge_cli.delivery.client import build_client
     from eventbridge_cli.delivery.ingester import EventBridgeIngester
     from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
@@ -43,7 +43,7 @@ __all__ = [
 
 _HOMES = {
     "AuditLogger": "ledger.audit",
-    "Chunk": "bulk",
+    "Chunk": "chunks",
     "Credentials": "delivery.oauth",
     "DeduplicationCache": "intake.dedupe",
     "Duplicate": "flow",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.flow import Duplicate, Event, Rejection
 from eventbridge_cli.packing import UnpackingError, unpacked

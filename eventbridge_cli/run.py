@@ -15,7 +15,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from eventbridge_cli import __version__
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.ingester import EventBridgeIngester

@@ -7,21 +7,16 @@ It has two doors: httpx's, and `exchange` for requests that are ready as they ar
 """
 
 import asyncio
-import os
 import re
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import httptools
 import httpx
-
-from eventbridge_cli.errors import ConfigurationError
 
 _PIECE = 64 * 1024  # bytes
 _MOST_HEADER_BYTES = 64 * 1024
@@ -317,38 +312,6 @@ class Transport(httpx.AsyncBaseTransport):
             for connection in connections:
                 connection.close()
         self._idle.clear()
-
-
-def certificates() -> ssl.SSLContext:
-    """What certificates are checked against: it takes 20 ms to load, and plain http has no need of it.
-
-    Raises:
-        ConfigurationError: those that the environment names can't be read.
-    """
-    with _remedy():
-        return httpx.create_ssl_context()
-
-
-def check_certificates() -> None:
-    """Say at once that a name is wrong, even where TLS is never spoken.
-
-    Raises:
-        ConfigurationError: as `certificates`.
-    """
-    if named := os.environ.get("SSL_CERT_FILE"):
-        with _remedy():
-            Path(named).open("rb").close()
-
-
-@contextmanager
-def _remedy() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigurationError(
-            f"The certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be read: {error.strerror or error}.",
-            "Give the path of a PEM file with SSL_CERT_FILE, or unset both.",
-        ) from error
 
 
 def head(method: bytes, path: bytes, headers: Headers) -> bytes:

@@ -3,7 +3,8 @@
 import io
 from collections.abc import Iterable, Iterator
 
-from eventbridge_cli.bulk import Checked, Chunk
+from eventbridge_cli.bulk import Checked
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.flow import Duplicate, Event, Outcome, RawRecord, Rejection
 from eventbridge_cli.intake import chunk as chunking
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter

@@ -18,26 +18,28 @@ from eventbridge_cli.cli.app import app
 from eventbridge_cli.sandbox.process import SandboxProcess
 
 PACKAGE = ROOT / "eventbridge_cli"
-NOUNS = {"flow", "bulk", "facts", "errors"}
+NOUNS = {"flow", "bulk", "chunks", "facts", "errors"}
 MAY_IMPORT = {
     "flow": set(),
     "packing": set(),
     "ascii_json": set(),
-    "bulk": {"flow", "packing", "ascii_json"},
-    "facts": {"flow", "bulk", "errors", "packing"},
+    "bulk": {"flow"},
+    "chunks": {"flow", "bulk", "packing", "ascii_json"},
+    "facts": {"flow", "chunks", "errors", "packing"},
     "errors": set(),
     "fields": set(),
     "schema": {"fields"},
     "models": {"schema"},
     "cores": set(),
     "secret": set(),
-    "transport": {"errors"},
+    "transport": set(),
+    "certificates": {"errors"},
     "settings": {"errors", "secret"},
     "endpoints": {"errors", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
-    "delivery": NOUNS | {"secret", "transport", "delivery"},
+    "delivery": NOUNS | {"secret", "certificates", "transport", "delivery"},
     "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
-    "lake": NOUNS | {"facts", "fields", "schema", "secret", "endpoints", "transport", "lake"},
+    "lake": NOUNS | {"facts", "fields", "schema", "secret", "endpoints", "certificates", "transport", "lake"},
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
@@ -70,7 +72,7 @@ def test_imports_run_one_way(path: Path) -> None:
         for name in names:
             top, _, rest = name.partition(".")
             assert top not in {"typer", "rich"} or here == "cli", f"{path} imports {name}"
-            assert top != "httpx" or here in {"delivery", "lake", "transport"}, f"{path} imports {name}"
+            assert top != "httpx" or here in {"delivery", "lake", "transport", "certificates"}, f"{path} imports {name}"
             assert top not in EXTRAS or path.stem == EXTRAS[top], f"{path} imports {name}"
             assert top not in {"starlette", "uvicorn"} or here == "sandbox", f"{path} imports {name}"
             assert top not in {"prometheus_client", "opentelemetry"} or here == "watch", f"{path} imports {name}"

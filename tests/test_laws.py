@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stages import chunk, dedupe, records, validate
 from support import line
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth

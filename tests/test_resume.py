@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support import line
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth

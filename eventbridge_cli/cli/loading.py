@@ -25,7 +25,7 @@ class Output(StrEnum):
 
 def show_plan(intake: "Intake", settings: "Settings", screen: "Screen", output: Output) -> NoReturn:
     """Print what a run would send, and end."""
-    from eventbridge_cli.bulk import Chunk
+    from eventbridge_cli.chunks import Chunk
     from eventbridge_cli.ledger.account import Account
 
     tally, chunks, events, size = Account(), 0, 0, 0

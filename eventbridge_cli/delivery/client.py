@@ -8,9 +8,10 @@ from urllib.request import getproxies
 import httpx
 
 from eventbridge_cli import __version__
+from eventbridge_cli.certificates import certificates, check_certificates
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
-from eventbridge_cli.transport import Origin, Transport, certificates, check_certificates, head
+from eventbridge_cli.transport import Origin, Transport, head
 
 MAX_ANSWER_BYTES = 1_000_000
 """An answer is read no further than this; none that means anything is as long."""

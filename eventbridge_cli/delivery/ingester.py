@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import REQUEST_ID, post
 from eventbridge_cli.delivery.oauth import GenesysAuth, Token

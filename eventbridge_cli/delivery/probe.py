@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.client import post, untrusted
 from eventbridge_cli.delivery.ingester import CLIENT_VERSION
 from eventbridge_cli.delivery.oauth import Token

@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.errors import EbingestError
 from eventbridge_cli.flow import Duplicate, Rejection
 from eventbridge_cli.intake.pipeline import Intake

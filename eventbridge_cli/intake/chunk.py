@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from eventbridge_cli.bulk import ENVELOPE_CLOSE, ENVELOPE_OPEN, Checked, Chunk, Events
+from eventbridge_cli.bulk import Checked
+from eventbridge_cli.chunks import ENVELOPE_CLOSE, ENVELOPE_OPEN, Chunk, Events
 from eventbridge_cli.flow import Duplicate, Event, Problem, Reason, Rejection, Stage
 
 MAX_EVENTS = 100

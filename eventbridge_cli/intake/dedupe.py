@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from eventbridge_cli.bulk import Checked, Chunk, Lines
+from eventbridge_cli.bulk import Checked, Lines
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.fields import parse_event_time
 from eventbridge_cli.flow import DeliveredKeys, Duplicate, Event, Origin, Outcome, Rejection
 from eventbridge_cli.intake.spelling import checksums

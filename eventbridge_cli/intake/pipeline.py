@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from eventbridge_cli.bulk import Checked, Chunk
+from eventbridge_cli.bulk import Checked
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.flow import Duplicate, Event, RawRecord, Rejection
 from eventbridge_cli.intake.chunk import MAX_BYTES, MAX_EVENTS, chunk
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Glance

@@ -13,6 +13,7 @@ from urllib.request import getproxies
 import httpx
 
 from eventbridge_cli import __version__
+from eventbridge_cli.certificates import certificates
 from eventbridge_cli.endpoints import is_loopback
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
@@ -20,7 +21,7 @@ from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.secret import SecretText
-from eventbridge_cli.transport import Transport, certificates
+from eventbridge_cli.transport import Transport
 
 _CHECK = "check"
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
-from eventbridge_cli.bulk import Checked, Events
+from eventbridge_cli.bulk import Checked
+from eventbridge_cli.chunks import Events
 from eventbridge_cli.errors import AccountError, TooManyErrorsError, UsageError
 from eventbridge_cli.flow import Duplicate, Event, Outcome, Rejection
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from eventbridge_cli.ascii_json import ascii_json
-from eventbridge_cli.bulk import Events
+from eventbridge_cli.chunks import Events
 from eventbridge_cli.facts import Answered, Attempt, Fact, HandOver, Receipt, Retried, Split, Submitted, TokenIssued
 from eventbridge_cli.flow import Duplicate, Event, Origin, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines

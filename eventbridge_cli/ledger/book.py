@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eventbridge_cli.bulk import Events
+from eventbridge_cli.chunks import Events
 from eventbridge_cli.errors import EbingestError, StorageError
 from eventbridge_cli.facts import Fact, HandOver, Receipt
 from eventbridge_cli.flow import Rejection

@@ -20,7 +20,7 @@ from typing import Self
 from filelock import FileLock
 
 from eventbridge_cli.ascii_json import ascii_json
-from eventbridge_cli.bulk import Events
+from eventbridge_cli.chunks import Events
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.facts import RECEIPT_END, Batch, Destination, OutboxEntry, Receipt
 from eventbridge_cli.ledger.lock import try_lock

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stages import chunk
 from support import line
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.flow import Duplicate, Event, Origin, Outcome, Problem, Reason, Rejection, Stage
 from eventbridge_cli.intake.chunk import ENVELOPE_BYTES
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from stages import dedupe, validate
 from support import event, line
 
-from eventbridge_cli.bulk import Checked, Chunk, Lines
+from eventbridge_cli.bulk import Checked, Lines
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.fields import parse_event_time
 from eventbridge_cli.flow import Duplicate, Event, Origin, RawRecord, Reason, Rejection, Stage

@@ -13,7 +13,7 @@ import pytest
 from lake_support import entry
 from support import event, line
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.facts import Attempt, Batch, Destination, Receipt
 from eventbridge_cli.flow import Event, Origin

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbridge_cli.bulk import Chunk, Events
+from eventbridge_cli.chunks import Chunk, Events
 from eventbridge_cli.errors import AccountError, TooManyErrorsError, UsageError
 from eventbridge_cli.facts import Answered, Attempt, Submitted
 from eventbridge_cli.ledger.account import Counts, ErrorBudget

@@ -13,7 +13,7 @@ import pytest
 from conftest import Server
 from support import ROOT, audit_lines, ebingest, line, lines, scripted, without
 
-from eventbridge_cli.bulk import Chunk
+from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.facts import Answered, Attempt, Receipt, Submitted
 from eventbridge_cli.flow import Event, Origin
 from eventbridge_cli.watch.traces import Traces

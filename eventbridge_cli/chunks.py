@@ -1,0 +1,246 @@
+"""What is sent: events in a row, held column by column, and the chunk that they travel in."""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, overload
+
+import msgspec
+
+from eventbridge_cli.ascii_json import ascii_json
+from eventbridge_cli.bulk import Checked, Columns, Lines
+from eventbridge_cli.flow import Event, Origin
+
+if TYPE_CHECKING:
+    from eventbridge_cli.packing import Packed
+
+ENVELOPE_OPEN = b'{"events":['
+ENVELOPE_CLOSE = b"]}"
+
+
+class _Listed(msgspec.Struct):
+    """An event as a receipt names it."""
+
+    interaction_id: str
+    event_type: str
+    event_time: str
+    origin: str
+
+
+class Events(Sequence[Event]):
+    """Events in a row, held column by column: an `Event` is made only when somebody looks at one.
+
+    They are added until they are wrapped in a chunk, and stay as they are from then on.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.bodies: list[bytes] = []
+        self.keys: list[bytes] = []
+        self._ids: list[str] = []
+        self._types: list[str] = []
+        self._times: list[str] = []
+        # Where the first of some lines in a row stands, and how many they are.
+        self._runs: list[tuple[Origin, int]] = []
+        self._raw: dict[int, bytes] = {}
+        self._dropped: dict[int, tuple[str, ...]] = {}
+        for event in events:
+            self.add(event)
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> "Events":
+        """`events` themselves, if they are such already."""
+        return events if isinstance(events, cls) else cls(events)
+
+    def add(self, event: Event) -> None:
+        """Add one event."""
+        if event.raw is not event.body:
+            self._raw[len(self)] = event.raw
+        if event.dropped:
+            self._dropped[len(self)] = event.dropped
+        self._runs.append((event.origin, 1))
+        self.bodies.append(event.body)
+        self.keys.append(event.key)
+        self._ids.append(event.interaction_id)
+        self._types.append(event.event_type)
+        self._times.append(event.event_time)
+
+    def extend(self, checked: Checked, part: slice) -> None:
+        """Add a part of the lines of `checked`, of which there is no more to say."""
+        lines = checked.plain
+        assert isinstance(lines, Lines)  # noqa: S101 - or there are none
+        self._runs.append((Origin(lines.source, lines.first + part.start), part.stop - part.start))
+        self.bodies += lines.records[part]
+        self.keys += checked.keys[part]
+        columns = checked.columns or Columns.read(lines.records)
+        self._ids += columns.ids[part]
+        self._types += columns.types[part]
+        self._times += columns.times[part]
+
+    @cached_property
+    def joined_keys(self) -> bytes:
+        """The keys, one behind the other."""
+        return b"".join(self.keys)
+
+    @cached_property
+    def dropped(self) -> Counter[str]:
+        """How many events have lost which field, since the schema does not know it."""
+        return Counter(name for names in self._dropped.values() for name in names)
+
+    @cached_property
+    def places(self) -> list[str]:
+        """Where they stand, in short: neighbours become a range, as in `calls.ndjson:1-100`."""
+        spans: list[tuple[str, bool, int, int]] = []
+        for origin, size in self._runs:
+            indexed = origin.index is not None
+            number = origin.line if origin.index is None else origin.index
+            if spans and spans[-1][:2] == (origin.source, indexed) and number == spans[-1][3] + 1:
+                spans[-1] = (*spans[-1][:3], number + size - 1)
+            else:
+                spans.append((origin.source, indexed, number, number + size - 1))
+        return [_span(*span) for span in spans]
+
+    @cached_property
+    def entries(self) -> bytes:
+        """How the ledger names them: a JSON array with the place, the interaction and the key of each."""
+        return ascii_json(list(zip(self._places, self._ids, [key.hex() for key in self.keys], strict=True)))
+
+    @cached_property
+    def listed(self) -> "Packed":
+        """How a receipt names them: a JSON array with an object for each, packed, since it waits in the outbox so."""
+        from eventbridge_cli.packing import packed  # noqa: PLC0415 - only for those who have a data lake
+
+        return packed(ascii_json(list(map(_Listed, self._ids, self._types, self._times, self._places))))
+
+    def list_now(self) -> None:
+        """Make `listed`, so that it is ready wherever they are shipped to."""
+        len(self.listed)
+
+    @cached_property
+    def _places(self) -> list[str]:
+        """Where each of them stands."""
+        places: list[str] = []
+        for origin, size in self._runs:
+            if origin.index is None:
+                places += [f"{origin.source}:{line}" for line in range(origin.line, origin.line + size)]
+            else:
+                places.append(str(origin))
+        return places
+
+    def shipped(self) -> dict[str, Any]:
+        """What another process is given of them beside their chunk's body, from which all else can be read again."""
+        ready = {name: getattr(self, name) for name in ("joined_keys", "entries", "places", "dropped")}
+        if "listed" in self.__dict__:
+            ready["listed"] = self.listed
+        lengths = array("L", map(len, self.bodies))
+        return ready | {"_lengths": lengths, "_runs": self._runs, "_raw": self._raw, "_dropped": self._dropped}
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
+    def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
+        return self._made[index]
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._made)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._made == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._made)
+
+    @cached_property
+    def _made(self) -> tuple[Event, ...]:
+        names = zip(self._ids, self._types, self._times, strict=True)
+        rows = zip(self._origins(), self.bodies, names, self.keys, strict=True)
+        return tuple(
+            Event(origin, self._raw.get(index, body), body, *fields, self._dropped.get(index, ()), key)
+            for index, (origin, body, fields, key) in enumerate(rows)
+        )
+
+    def _origins(self) -> Iterator[Origin]:
+        for origin, size in self._runs:
+            yield origin
+            for line in range(origin.line + 1, origin.line + size):
+                yield Origin(origin.source, line)
+
+
+class _ShippedEvents(Events):
+    """Events that another process made. What did not travel is read from the body when somebody asks: hardly ever."""
+
+    _lengths: "array[int]"
+    _body: bytes
+
+    def __init__(self, body: bytes, shipped: dict[str, Any]) -> None:
+        self.__dict__.update(shipped, _body=body)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "bodies":
+            ends = accumulate(self._lengths, lambda end, length: end + 1 + length, initial=len(ENVELOPE_OPEN) - 1)
+            self.bodies = [self._body[start + 1 : end] for start, end in pairwise(ends)]
+        elif name == "keys":
+            size = len(self.joined_keys) // len(self)
+            self.keys = [self.joined_keys[start : start + size] for start in range(0, size * len(self), size)]
+        elif name in {"_ids", "_types", "_times"}:
+            fields = list(map(json.loads, self.bodies))
+            self._ids = [each["interactionId"] for each in fields]
+            self._types = [each["eventType"] for each in fields]
+            self._times = [each["eventTime"] for each in fields]
+        else:
+            raise AttributeError(name)
+        return self.__dict__[name]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Events that travel in one request, with the bytes that were measured and are sent."""
+
+    events: Events
+    body: bytes
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> "Chunk":
+        """Wrap `events` in the platform's envelope."""
+        events = Events.of(events)
+        return cls(events, ENVELOPE_OPEN + b",".join(events.bodies) + ENVELOPE_CLOSE)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the body, in hexadecimal."""
+        return sha256(self.body).hexdigest()
+
+    @property
+    def request_id(self) -> str:
+        """The `X-Request-Id`: a UUID (version 8, RFC 9562) of the first bits of the body's SHA-256.
+
+        The same body has the same id over every retry, run and machine.
+        """
+        digits = self.sha256
+        variant = "89ab"[int(digits[16], base=16) % 4]
+        return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _shipped, (self.body, self.sha256, self.events.shipped())
+
+
+def _shipped(body: bytes, sha256: str, events: dict[str, Any]) -> Chunk:
+    chunk = Chunk(_ShippedEvents(body, events), body)
+    chunk.__dict__["sha256"] = sha256
+    return chunk
+
+
+def _span(source: str, indexed: bool, first: int, last: int) -> str:  # noqa: FBT001
+    numbers = str(first) if first == last else f"{first}-{last}"
+    return f"{source}[{numbers}]" if indexed else f"{source}:{numbers}"
