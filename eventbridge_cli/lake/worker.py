@@ -174,10 +174,10 @@ class Worker:
 
     async def _hand_over(self) -> bool:
         """Hand over the next batch. False if there is no use in going on."""
-        if not await in_thread(lambda: self._outbox.hold(self._destination)):
+        self._held = self._held or await in_thread(lambda: self._outbox.hold(self._destination))
+        if not self._held:
             self._trouble = "another process is handing it over"
             return await self._pause(self._flush_seconds)
-        self._held = True
         expected, at_the_end = self._waiting, self._ending.is_set()
         batch = await in_thread(lambda: self._outbox.take(self._destination, entries=BATCH_ENTRIES, size=BATCH_BYTES))
         if batch is None:
