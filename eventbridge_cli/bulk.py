@@ -6,7 +6,7 @@ Lines and items come from the cutter and are checked. Whoever looks at a single 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from itertools import count, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -101,52 +101,36 @@ class Named(Protocol):
     eventTime: str  # noqa: N815
 
 
-class _Names(msgspec.Struct, gc=False):
+class Names(msgspec.Struct, gc=False):
+    """Those fields, and nothing else."""
+
     interactionId: str  # noqa: N815
     eventType: str  # noqa: N815
     eventTime: str  # noqa: N815
 
 
-_named = msgspec.json.Decoder(_Names).decode
+_read_names = msgspec.json.Decoder(Names).decode
 
 
-class Columns:
-    """The fields by which events are known, column by column; each column is made when somebody asks for it."""
-
-    def __init__(self, rows: Sequence[Named]) -> None:
-        self._rows = rows
+class Rows(list[Named]):
+    """The names of neighbouring events. To another process they travel column by column, which takes less time."""
 
     @classmethod
-    def read(cls, records: Sequence[bytes]) -> "Columns":
-        """The same, read from events once more."""
-        return cls(list(map(_named, records)))
+    def read(cls, records: Sequence[bytes]) -> "Rows":
+        """The names that stand in events."""
+        return cls(map(_read_names, records))
 
-    def row(self, index: int) -> tuple[str, str, str]:
-        """What one event is known by."""
-        row = self._rows[index]
-        return row.interactionId, row.eventType, row.eventTime
-
-    @cached_property
-    def ids(self) -> list[str]:
-        """The interactions."""
-        return [row.interactionId for row in self._rows]
-
-    @cached_property
-    def types(self) -> list[str]:
-        """The types."""
-        return [row.eventType for row in self._rows]
-
-    @cached_property
-    def times(self) -> list[str]:
-        """The times, as they were written."""
-        return [row.eventTime for row in self._rows]
+    def columns(self) -> tuple[list[str], list[str], list[str]]:
+        """Interactions, types, and times as they were written."""
+        ids = [row.interactionId for row in self]
+        return ids, [row.eventType for row in self], [row.eventTime for row in self]
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _columns, (self.ids, self.types, self.times)
+        return _rows, self.columns()
 
 
-def _columns(*columns: list[str]) -> Columns:
-    return Columns(list(map(_Names, *columns)))
+def _rows(*columns: list[str]) -> Rows:
+    return Rows(map(Names, *columns))
 
 
 class Checked(NamedTuple):
@@ -154,13 +138,13 @@ class Checked(NamedTuple):
 
     Most stand in `plain`, valid as they are, with a key and the checksum of the content for each if they were asked
     for; `outcomes` has those, by their index, of which there is more to say. Where `plain` is None, all are there.
-    `columns` may be left out: then names are read from the records once more.
+    `rows` may be left out: then names are read from the records once more.
     """
 
     plain: Lines | Items | None
     size: int
     outcomes: dict[int, Outcome]
-    columns: Columns | None = None
+    rows: Rows | None = None
     keys: Sequence[bytes] = ()
     contents: "Sequence[int] | array[int]" = ()
 
@@ -174,10 +158,9 @@ class Checked(NamedTuple):
         if self.plain is None:
             return list(self.outcomes.values())
         records = self.plain.records
-        columns = self.columns or Columns.read(records)
-        names = columns.ids, columns.types, columns.times
-        rows = zip(self.plain.origins(), records, records, *names, repeat(()), self.keys, self.contents, strict=False)
-        all_of_them: list[Outcome] = list(map(_NEW_EVENT, rows))
+        names = (self.rows or Rows.read(records)).columns()
+        events = zip(self.plain.origins(), records, records, *names, repeat(()), self.keys, self.contents, strict=False)
+        all_of_them: list[Outcome] = list(map(_NEW_EVENT, events))
         for index, outcome in self.outcomes.items():
             all_of_them[index] = outcome
         return all_of_them
@@ -187,8 +170,9 @@ class Checked(NamedTuple):
         assert isinstance(self.plain, Lines)  # noqa: S101 - or there are no lines
         origin = Origin(self.plain.source, self.plain.first + index)
         record = self.plain.records[index]
-        columns, place = (self.columns, index) if self.columns else (Columns.read([record]), 0)
-        return Event(origin, record, record, *columns.row(place), (), self.keys[index], self.contents[index])
+        row = self.rows[index] if self.rows else _read_names(record)
+        names = row.interactionId, row.eventType, row.eventTime
+        return Event(origin, record, record, *names, (), self.keys[index], self.contents[index])
 
     def moved(self, lines: int) -> "Checked":
         """The same, so many lines further down. No copies are known yet."""

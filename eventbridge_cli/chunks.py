@@ -1,6 +1,5 @@
 """What is sent: events in a row, held column by column, and the chunk that they travel in."""
 
-import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import msgspec
 
 from eventbridge_cli.ascii_json import ascii_json
-from eventbridge_cli.bulk import Checked, Columns, Lines
+from eventbridge_cli.bulk import Checked, Lines, Named, Names, Rows
 from eventbridge_cli.flow import Event, Origin
 
 if TYPE_CHECKING:
@@ -41,9 +40,7 @@ class Events(Sequence[Event]):
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.bodies: list[bytes] = []
         self.keys: list[bytes] = []
-        self._ids: list[str] = []
-        self._types: list[str] = []
-        self._times: list[str] = []
+        self._rows: list[Named] = []
         # Where the first of some lines in a row stands, and how many they are.
         self._runs: list[tuple[Origin, int]] = []
         self._raw: dict[int, bytes] = {}
@@ -65,9 +62,7 @@ class Events(Sequence[Event]):
         self._runs.append((event.origin, 1))
         self.bodies.append(event.body)
         self.keys.append(event.key)
-        self._ids.append(event.interaction_id)
-        self._types.append(event.event_type)
-        self._times.append(event.event_time)
+        self._rows.append(Names(event.interaction_id, event.event_type, event.event_time))
 
     def extend(self, checked: Checked, part: slice) -> None:
         """Add a part of the lines of `checked`, of which there is no more to say."""
@@ -76,10 +71,7 @@ class Events(Sequence[Event]):
         self._runs.append((Origin(lines.source, lines.first + part.start), part.stop - part.start))
         self.bodies += lines.records[part]
         self.keys += checked.keys[part]
-        columns = checked.columns or Columns.read(lines.records)
-        self._ids += columns.ids[part]
-        self._types += columns.types[part]
-        self._times += columns.times[part]
+        self._rows += checked.rows[part] if checked.rows else Rows.read(lines.records[part])
 
     @cached_property
     def joined_keys(self) -> bytes:
@@ -107,14 +99,18 @@ class Events(Sequence[Event]):
     @cached_property
     def entries(self) -> bytes:
         """How the ledger names them: a JSON array with the place, the interaction and the key of each."""
-        return ascii_json(list(zip(self._places, self._ids, [key.hex() for key in self.keys], strict=True)))
+        ids = [row.interactionId for row in self._rows]
+        return ascii_json(list(zip(self._places, ids, [key.hex() for key in self.keys], strict=True)))
 
     @cached_property
     def listed(self) -> "Packed":
         """How a receipt names them: a JSON array with an object for each, packed, since it waits in the outbox so."""
         from eventbridge_cli.packing import packed  # noqa: PLC0415 - only for those who have a data lake
 
-        return packed(ascii_json(list(map(_Listed, self._ids, self._types, self._times, self._places))))
+        rows = zip(self._rows, self._places, strict=True)
+        return packed(
+            ascii_json([_Listed(row.interactionId, row.eventType, row.eventTime, place) for row, place in rows])
+        )
 
     def list_now(self) -> None:
         """Make `listed`, so that it is ready wherever they are shipped to."""
@@ -160,11 +156,14 @@ class Events(Sequence[Event]):
 
     @cached_property
     def _made(self) -> tuple[Event, ...]:
-        names = zip(self._ids, self._types, self._times, strict=True)
-        rows = zip(self._origins(), self.bodies, names, self.keys, strict=True)
+        rows = zip(self._origins(), self.bodies, self._rows, self.keys, strict=True)
         return tuple(
-            Event(origin, self._raw.get(index, body), body, *fields, self._dropped.get(index, ()), key)
-            for index, (origin, body, fields, key) in enumerate(rows)
+            Event(
+                *(origin, self._raw.get(index, body), body),
+                *(row.interactionId, row.eventType, row.eventTime),
+                *(self._dropped.get(index, ()), key),
+            )
+            for index, (origin, body, row, key) in enumerate(rows)
         )
 
     def _origins(self) -> Iterator[Origin]:
@@ -193,11 +192,8 @@ class _ShippedEvents(Events):
         elif name == "keys":
             size = len(self.joined_keys) // len(self)
             self.keys = [self.joined_keys[start : start + size] for start in range(0, size * len(self), size)]
-        elif name in {"_ids", "_types", "_times"}:
-            fields = list(map(json.loads, self.bodies))
-            self._ids = [each["interactionId"] for each in fields]
-            self._types = [each["eventType"] for each in fields]
-            self._times = [each["eventTime"] for each in fields]
+        elif name == "_rows":
+            self._rows = Rows.read(self.bodies)
         else:
             raise AttributeError(name)
         return self.__dict__[name]

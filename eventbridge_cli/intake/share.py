@@ -178,8 +178,8 @@ def _left_in_file(part: Part, begin: int, cutter: Cutter, job: _Job) -> Iterator
             start, end = begin + item.plain.start, begin + cutter.offset
             lengths = array("L", map(len, item.plain.records)) if job.to_copy else None
             lines = LinesInFile(part.source, start, end, item.size, lengths)
-            columns = None if job.to_copy else item.columns
-            yield item._replace(plain=item.plain._replace(records=lines), columns=columns)
+            rows = None if job.to_copy else item.rows
+            yield item._replace(plain=item.plain._replace(records=lines), rows=rows)
         else:
             yield item
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from eventbridge_cli.bulk import Checked, Columns, Items, Lines
+from eventbridge_cli.bulk import Checked, Items, Lines, Rows
 from eventbridge_cli.flow import Event, Outcome, RawRecord, Rejection
 from eventbridge_cli.intake.cut import Glance
 from eventbridge_cli.intake.key import Key, missing_key
@@ -83,7 +83,7 @@ class Validator(Glance):
             return Checked(plain, len(events), {})
         outcomes: dict[int, Outcome] = {}
         keys = self._key.of_events(events) if self._key.is_default else self._keys(self._key, plain, outcomes)
-        return Checked(plain, len(events), outcomes, Columns(events), keys, array("I", map(crc32, plain.records)))
+        return Checked(plain, len(events), outcomes, Rows(events), keys, array("I", map(crc32, plain.records)))
 
     @staticmethod
     def _keys(key: Key, plain: Lines | Items, outcomes: dict[int, Outcome]) -> list[bytes]:
