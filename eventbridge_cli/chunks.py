@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import msgspec
 
 from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.bulk import Checked, Lines, Named, Names, Rows
 from eventbridge_cli.flow import Event, Origin
-
-if TYPE_CHECKING:
-    from eventbridge_cli.packing import Packed
 
 ENVELOPE_OPEN = b'{"events":['
 ENVELOPE_CLOSE = b"]}"
@@ -103,7 +100,7 @@ class Events(Sequence[Event]):
         return ascii_json(list(zip(self._places, ids, [key.hex() for key in self.keys], strict=True)))
 
     @cached_property
-    def listed(self) -> "Packed":
+    def listed(self) -> bytes:
         """How a receipt names them: a JSON array with an object for each, packed, since it waits in the outbox so."""
         from eventbridge_cli.packing import packed  # noqa: PLC0415 - only for those who have a data lake
 

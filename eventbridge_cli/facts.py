@@ -15,7 +15,7 @@ RECEIPT_END = b"}"
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """What is handed to the data lake for one delivered chunk.
+    """What is handed to the data lake for one delivered chunk, as it waits in the outbox.
 
     `request_id` is the `X-Request-Id` and `delivered_at` is in UTC. What is large is held packed, and unpacked each
     time that somebody asks: the receipt's `head` is followed by the list of its events.

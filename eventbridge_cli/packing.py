@@ -1,7 +1,6 @@
 """Text that waits or travels compressed."""
 
 import sys
-from typing import NamedTuple
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -14,16 +13,16 @@ UnpackingError = zstd.ZstdError
 _COMPRESSOR = zstd.ZstdCompressor(level=1)  # that takes less time than writing what it saves
 
 
-class Packed(NamedTuple):
-    """A text as a frame of zstd; `size` is its length in bytes, unpacked."""
-
-    size: int
-    data: bytes
-
-
-def packed(text: bytes) -> Packed:
+def packed(text: bytes) -> bytes:
     """A text, compressed."""
-    return Packed(len(text), _COMPRESSOR.compress(text, zstd.ZstdCompressor.FLUSH_FRAME))
+    return _COMPRESSOR.compress(text, zstd.ZstdCompressor.FLUSH_FRAME)
+
+
+def unpacked_size(data: bytes) -> int:
+    """The length in bytes of what was `packed`, without unpacking it."""
+    size = zstd.get_frame_info(data).decompressed_size
+    assert size is not None  # noqa: S101 - a frame that is made in one piece names it
+    return size
 
 
 def unpacked(data: bytes) -> bytes:

@@ -39,8 +39,8 @@ def entry(number: int = 0, *bodies: bytes, delivered_at: datetime = DELIVERED_AT
     """An entry of two events, unless `bodies` says which."""
     request_id = f"00000000-0000-8000-8000-{number:012}"
     receipt = json.dumps({"run": "run-1", "request_id": request_id, "delivered_at": delivered_at.isoformat()}).encode()
-    packed_bodies = packed(b"\n".join(bodies or (line(2 * number), line(2 * number + 1)))).data
-    return OutboxEntry(request_id, "run-1", delivered_at, receipt[:9], packed(receipt[9:-1]).data, packed_bodies)
+    packed_bodies = packed(b"\n".join(bodies or (line(2 * number), line(2 * number + 1))))
+    return OutboxEntry(request_id, "run-1", delivered_at, receipt[:9], packed(receipt[9:-1]), packed_bodies)
 
 
 def batch(*entries: OutboxEntry) -> Batch:

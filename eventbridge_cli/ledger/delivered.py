@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.facts import Destination
-from eventbridge_cli.ledger.outbox import INSERT_DELIVERY, OUTBOX_SCHEMA, PackedEntry, delivery_values, prepare_delivery
+from eventbridge_cli.facts import Destination, OutboxEntry
+from eventbridge_cli.ledger.outbox import INSERT_DELIVERY, OUTBOX_SCHEMA, delivery_values, prepare_delivery
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, started INTEGER NOT NULL);
@@ -142,7 +142,7 @@ class DeliveredStore:
                 )
         return found
 
-    def commit(self, keys: bytes, entry: PackedEntry | None = None) -> None:
+    def commit(self, keys: bytes, entry: OutboxEntry | None = None) -> None:
         """Remember that the events with these keys, one behind the other, were delivered by this run.
 
         It is durable when it returns. In the same transaction `entry` goes into the outbox, once for each destination.

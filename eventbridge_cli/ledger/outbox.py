@@ -24,7 +24,7 @@ from eventbridge_cli.chunks import Events
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.facts import RECEIPT_END, Batch, Destination, OutboxEntry, Receipt
 from eventbridge_cli.ledger.lock import try_lock
-from eventbridge_cli.packing import Packed, packed
+from eventbridge_cli.packing import packed, unpacked_size
 
 EVENTS = "events"
 OUTBOX_SCHEMA = """
@@ -68,21 +68,6 @@ _kept_locks: list[FileLock] = []
 
 
 @dataclass(frozen=True, slots=True)
-class PackedEntry:
-    """An entry as it is put into the outbox; see `OutboxEntry`.
-
-    The receipt is `head`, the list of its events, and a bracket.
-    """
-
-    request_id: str
-    run: str
-    delivered_at: datetime
-    head: bytes
-    listed: Packed
-    bodies: Packed | None
-
-
-@dataclass(frozen=True, slots=True)
 class Outgoing:
     """What a run puts into the outbox: a receipt of each delivered chunk for each of `destinations`.
 
@@ -94,7 +79,7 @@ class Outgoing:
     destinations: tuple[Destination, ...]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def entry(self, receipt: Receipt) -> PackedEntry:
+    def entry(self, receipt: Receipt) -> OutboxEntry:
         """What is handed over of a chunk: its delivered events, and how they were delivered."""
         delivered, last = Events.of(receipt.delivered), receipt.attempts[-1]
         delivered_at = self.now()
@@ -113,7 +98,7 @@ class Outgoing:
         head = ascii_json(about)[:-1] + b',"events":'
         # None of the bodies has a line break in it.
         bodies = packed(b"\n".join(delivered.bodies)) if any(map(_keeps_bodies, self.destinations)) else None
-        return PackedEntry(receipt.request_id, self.run, delivered_at, head, delivered.listed, bodies)
+        return OutboxEntry(receipt.request_id, self.run, delivered_at, head, delivered.listed, bodies)
 
 
 def prepare_delivery(connection: sqlite3.Connection, destinations: Sequence[Destination]) -> None:
@@ -125,11 +110,12 @@ def prepare_delivery(connection: sqlite3.Connection, destinations: Sequence[Dest
     connection.executemany("INSERT INTO destination VALUES (?, ?, ?)", map(_values, destinations))
 
 
-def delivery_values(entry: PackedEntry) -> tuple[object, ...]:
+def delivery_values(entry: OutboxEntry) -> tuple[object, ...]:
     """What `INSERT_DELIVERY` takes after the row of keys."""
-    size, listed = entry.listed
-    about = entry.run, entry.request_id, entry.delivered_at.isoformat(), len(entry.head) + size + len(RECEIPT_END)
-    return (*about, entry.head, listed, *(entry.bodies or (0, None)))
+    size = len(entry.head) + unpacked_size(entry.listed) + len(RECEIPT_END)
+    bodies_size = 0 if entry.packed_bodies is None else unpacked_size(entry.packed_bodies)
+    about = entry.run, entry.request_id, entry.delivered_at.isoformat(), size
+    return (*about, entry.head, entry.listed, bodies_size, entry.packed_bodies)
 
 
 def _keeps_bodies(destination: Destination) -> bool:
@@ -238,7 +224,8 @@ class Outbox:
     def done(self, destination: Destination, batch: Batch) -> None:
         """A batch has arrived: forget its entries."""
         of_batch = *_values(destination), batch.name
-        with self._storage(), _transaction(self._connection):
+        with self._storage(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute(
                 f"DELETE FROM receipt WHERE {_OF_DESTINATION} AND id <= "  # noqa: S608
                 f"(SELECT last FROM batch WHERE {_OF_DESTINATION} AND name = ?)",
@@ -256,17 +243,6 @@ class Outbox:
                 f"The outbox in {self._path} can't be used: {error}.",
                 "Free some space, then run: ebingest sync",
             ) from error
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _values(destination: Destination) -> tuple[str, str, str]:

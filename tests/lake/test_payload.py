@@ -82,7 +82,7 @@ def test_odd_times_have_a_date(time: str, day: str) -> None:
 
 def test_events_that_the_outbox_does_not_have_are_missed() -> None:
     """An entry without events is an error where events are wanted: nothing passes for handed over in silence."""
-    bare = OutboxEntry("request-1", "run-1", datetime.now(UTC), b"{", packed(b"").data)
+    bare = OutboxEntry("request-1", "run-1", datetime.now(UTC), b"{", packed(b""))
     with pytest.raises(TargetError, match="request-1") as caught:
         event_lines(batch(entry(0), bare))
     assert caught.value.permanent

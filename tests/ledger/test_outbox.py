@@ -18,8 +18,8 @@ from eventbridge_cli.errors import StorageError
 from eventbridge_cli.facts import Attempt, Batch, Destination, Receipt
 from eventbridge_cli.flow import Event, Origin
 from eventbridge_cli.ledger.delivered import DeliveredStore
-from eventbridge_cli.ledger.outbox import Outbox, Outgoing, PackedEntry, delivery_values
-from eventbridge_cli.packing import packed, unpacked
+from eventbridge_cli.ledger.outbox import Outbox, Outgoing, delivery_values
+from eventbridge_cli.packing import unpacked
 
 RECEIPTS = Destination("file:///lake", "receipts", "ndjson")
 EVENTS = Destination("s3://bucket", "events", "parquet")
@@ -29,19 +29,10 @@ def keys(*numbers: int) -> list[bytes]:
     return [number.to_bytes(16, "big") for number in numbers]
 
 
-def waiting(number: int) -> PackedEntry:
-    """An entry as it is put in."""
-    whole = entry(number)
-    return PackedEntry(
-        *(whole.request_id, whole.run, whole.delivered_at, whole.receipt[:9], packed(whole.receipt[9:-1])),
-        packed(b"\n".join(whole.bodies)),
-    )
-
-
 def fill(path: Path, count: int, *destinations: Destination, first: int = 0) -> None:
     with DeliveredStore(path, f"run-{first}", remember_days=7, destinations=destinations) as store:
         for number in range(first, first + count):
-            store.commit(b"".join(keys(number)), waiting(number))
+            store.commit(b"".join(keys(number)), entry(number))
 
 
 def take(outbox: Outbox, destination: Destination = RECEIPTS, *, entries: int = 100, size: int = 8_000_000) -> Batch:
@@ -115,14 +106,14 @@ def test_keys_and_entry_are_written_together_or_not_at_all(tmp_path: Path) -> No
     """If the entry can't be written, the keys are not delivered either; the store goes on working after that."""
     path = tmp_path / "state"
     with DeliveredStore(path, "run-1", remember_days=7, destinations=[RECEIPTS]) as store:
-        store.commit(b"".join(keys(1)), waiting(1))
+        store.commit(b"".join(keys(1)), entry(1))
         with closing(sqlite3.connect(path)) as other:
             other.execute("CREATE TRIGGER full BEFORE INSERT ON receipt BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
         with pytest.raises(StorageError):
-            store.commit(b"".join(keys(2)), waiting(2))
+            store.commit(b"".join(keys(2)), entry(2))
         with closing(sqlite3.connect(path)) as other:
             other.execute("DROP TRIGGER full")
-        store.commit(b"".join(keys(3)), waiting(3))
+        store.commit(b"".join(keys(3)), entry(3))
     with DeliveredStore(path, "run-2", remember_days=7) as store, Outbox(path) as outbox:
         assert set(store.find(keys(1, 2, 3))) == set(keys(1, 3))
         assert [each.request_id for each in take(outbox).entries] == [entry(1).request_id, entry(3).request_id]
@@ -134,10 +125,10 @@ def test_entries_outlive_kill_9(tmp_path: Path) -> None:
         "import os, signal, sys\n"
         "sys.path[:0] = sys.argv[2:]\n"
         "from pathlib import Path\n"
-        "from test_outbox import RECEIPTS, DeliveredStore, Outbox, keys, take, waiting\n"
+        "from test_outbox import RECEIPTS, DeliveredStore, Outbox, entry, keys, take\n"
         "path = Path(sys.argv[1])\n"
         "store = DeliveredStore(path, 'run-1', remember_days=7, destinations=[RECEIPTS])\n"
-        "store.commit(b''.join(keys(1, 2)), waiting(1))\n"
+        "store.commit(b''.join(keys(1, 2)), entry(1))\n"
         "print(take(Outbox(path)).name, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -186,7 +177,7 @@ def test_a_receipt_tells_of_the_delivered_events_alone() -> None:
     receipt = Receipt(chunk, chunk.request_id, (events[0], events[2]), (), (events[1],), attempts)
     now = datetime(2026, 3, 2, 9, 15, 3, 123456, tzinfo=UTC)
     made = Outgoing("run-1", "https://api/ingest", (EVENTS,), now=lambda: now).entry(receipt)
-    text = made.head + unpacked(made.listed.data) + b"}"
+    text = made.head + unpacked(made.listed) + b"}"
     assert delivery_values(made)[3] == len(text)
     told = json.loads(text)
     assert [each["interaction_id"] for each in told.pop("events")] == ["interaction-0", "interaction-2"]
@@ -208,8 +199,8 @@ def test_a_receipt_tells_of_the_delivered_events_alone() -> None:
         "event_time": event()["eventTime"],
         "origin": "ca\u202ells.ndjson:3",
     }
-    assert made.bodies is not None
-    assert unpacked(made.bodies.data) == line(0) + b"\n" + line(2)
-    assert Outgoing("run-1", "https://api/ingest", (RECEIPTS,)).entry(receipt).bodies is None
+    assert made.packed_bodies is not None
+    assert unpacked(made.packed_bodies) == line(0) + b"\n" + line(2)
+    assert Outgoing("run-1", "https://api/ingest", (RECEIPTS,)).entry(receipt).packed_bodies is None
     assert b"mediaType" not in text
     assert b"\n" not in text
