@@ -1,8 +1,9 @@
 """HTTP/1.1 under httpx's API: asyncio below, llhttp for the answers.
 
 httpx's own transport takes ten times as long for a POST, and its pool's cost grows with the number of connections
-(`benchmarks/`). This one does what the tool needs and no more: no HTTP/2 and no proxies, for which `client.py` takes
-httpx's own; a request is sent as one piece of bytes, an answer is taken as a whole and no longer than `most` bytes.
+(`benchmarks/`). This one does what the tool needs and no more: no HTTP/2 and no proxies, for which its users take
+httpx's own; a request is ready in bytes before it is sent, an answer is taken as a whole and no longer than `most`
+bytes.
 It has two doors: httpx's, and `exchange` for requests that are ready as they are.
 """
 

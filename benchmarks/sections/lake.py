@@ -1,6 +1,5 @@
 """What it costs a run to hand its receipts to a data lake on the same machine."""
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -8,12 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from measure import Contender, Goal, Results, Sample, Section, run
+from measure import Contender, Goal, Results, Sample, Section
 from target import serving
-from tool import environment
 
 from sections import CPU, MEMORY, SECONDS, Bench, per_second
-from sections.posting import KEPT
+from sections.posting import KEPT, summarized
 
 NONE, FOLDER, WEBHOOK = "ingest", "ingest --sync file", "ingest --sync http"
 SANDBOX, SANDBOX_FOLDER = "ingest --sandbox", "ingest --sandbox --sync file"
@@ -51,10 +49,9 @@ def handing_over(bench: Bench, lines: Path, where: str | None, *, sandbox: bool 
             url = f"{lake.url}/receipts" if lake else f"file://{folder}/lake"
             options = ["--sandbox"] if sandbox else []
             command = bench.tool.command("ingest", lines, *KEPT, *options, *(["--sync", url] if where else []))
-            env = environment(folder, EBINGEST_WEBHOOK_SECRET="secret", **target.settings)  # noqa: S106 - nobody's
-            out = folder / "summary.json"
-            sample = run(command, folder=folder, env=env, stdout=out)
-            all_arrived(json.loads(out.read_bytes()), 1 if where else 0)
+            variables = {"EBINGEST_WEBHOOK_SECRET": "secret", **target.settings}
+            sample, summary = summarized(command, folder, variables)
+            all_arrived(summary, 1 if where else 0)
         return sample
 
     return measured

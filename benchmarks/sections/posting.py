@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from measure import Sample, run
 from target import Target, serving
@@ -36,14 +37,20 @@ def posted(
 
     def measured() -> Sample:
         with bench.fresh() as folder, serving(latency) as target:
-            env = environment(folder, **target.settings)
-            out = folder / "summary.json"
-            sample = run(command(target), folder=folder, env=env, stdout=out, sampled=sampled)
+            sample, summary = summarized(command(target), folder, target.settings, sampled=sampled)
             stats = target.stats()
-            summary = json.loads(out.read_bytes() or b"{}")
         return arrived(sample, stats, events).with_figures(busy=summary.get("busy_seconds", 0.0))
 
     return measured
+
+
+def summarized(
+    command: Sequence[str | Path], folder: Path, variables: Mapping[str, str], *, sampled: bool = False
+) -> tuple[Sample, dict[str, Any]]:
+    """Run a command, and read the summary that it prints; empty for those that print none."""
+    out = folder / "summary.json"
+    sample = run(command, folder=folder, env=environment(folder, **variables), stdout=out, sampled=sampled)
+    return sample, json.loads(out.read_bytes() or b"{}")
 
 
 def arrived(sample: Sample, stats: dict[str, float], events: int) -> Sample:
