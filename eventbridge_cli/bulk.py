@@ -5,7 +5,7 @@ Lines and items come from the cutter and are checked. Whoever looks at a single 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count, repeat
 from operator import itemgetter
@@ -31,16 +31,33 @@ class WrittenLines(Sequence[bytes], ABC):
         """The lines from one to another, with a line break behind each."""
 
 
+class Original(NamedTuple):
+    """A record as it was read, which is sent without its unknown fields; `dropped` names those, with dots."""
+
+    raw: bytes
+    dropped: tuple[str, ...]
+
+
+_NO_ORIGINALS: Mapping[int, Original] = {}
+
+
 class Lines(NamedTuple):
     """Neighbouring lines of NDJSON, each a record from its `{` to its `}`.
 
-    `first` is the number of the first one, which begins at byte `start` of what was read.
+    `first` is the number of the first one, which begins at byte `start` of what was read. `records` are as they are
+    sent; `originals` has those, by index, that were read otherwise.
     """
 
     source: str
     first: int
     records: Sequence[bytes]
     start: int = 0
+    originals: Mapping[int, Original] = _NO_ORIGINALS
+
+    @property
+    def raws(self) -> Sequence[bytes]:
+        """The records as they were read."""
+        return _raws(self.records, self.originals)
 
     def moved(self, lines: int) -> "Lines":
         """The same, so many lines further down."""
@@ -54,7 +71,8 @@ class Lines(NamedTuple):
 class Items(NamedTuple):
     """Neighbouring items of an array; `first` is the index of the first one.
 
-    `text` is what they were cut from, from the first one's `{` on, which stands at `line` and `column`.
+    `text` is what they were cut from, from the first one's `{` on, which stands at `line` and `column`. `records` are
+    as they are sent; `originals` has those, by index, that were read otherwise.
     """
 
     source: str
@@ -63,6 +81,12 @@ class Items(NamedTuple):
     text: bytes
     line: int
     column: int
+    originals: Mapping[int, Original] = _NO_ORIGINALS
+
+    @property
+    def raws(self) -> Sequence[bytes]:
+        """The records as they were read."""
+        return _raws(self.records, self.originals)
 
     def moved(self, lines: int) -> "Items":
         """The same, so many lines further down."""
@@ -87,10 +111,19 @@ class Items(NamedTuple):
     def _spans(self) -> Iterator[tuple[int, int]]:
         """Where in `text` each of them begins and ends."""
         end = 0
-        for record in self.records:
+        for record in self.raws:
             start = self.text.index(b"{", end)
             end = start + len(record)
             yield start, end
+
+
+def _raws(records: Sequence[bytes], originals: Mapping[int, Original]) -> Sequence[bytes]:
+    if not originals:
+        return records
+    raws = list(records)
+    for index, original in originals.items():
+        raws[index] = original.raw
+    return raws
 
 
 class Named(Protocol):
@@ -157,9 +190,12 @@ class Checked(NamedTuple):
         """Every record's outcome, in order."""
         if self.plain is None:
             return list(self.outcomes.values())
-        records = self.plain.records
-        names = (self.rows or Rows.read(records)).columns()
-        events = zip(self.plain.origins(), records, records, *names, repeat(()), self.keys, self.contents, strict=False)
+        bodies, raws = self.plain.records, self.plain.raws
+        dropped: list[tuple[str, ...]] = [()] * self.size
+        for index, original in self.plain.originals.items():
+            dropped[index] = original.dropped
+        names = (self.rows or Rows.read(bodies)).columns()
+        events = zip(self.plain.origins(), raws, bodies, *names, dropped, self.keys, self.contents, strict=False)
         all_of_them: list[Outcome] = list(map(_NEW_EVENT, events))
         for index, outcome in self.outcomes.items():
             all_of_them[index] = outcome
@@ -169,10 +205,11 @@ class Checked(NamedTuple):
         """The event on a line."""
         assert isinstance(self.plain, Lines)  # noqa: S101 - or there are no lines
         origin = Origin(self.plain.source, self.plain.first + index)
-        record = self.plain.records[index]
-        row = self.rows[index] if self.rows else _read_names(record)
+        body = self.plain.records[index]
+        raw, dropped = self.plain.originals.get(index) or (body, ())
+        row = self.rows[index] if self.rows else _read_names(body)
         names = row.interactionId, row.eventType, row.eventTime
-        return Event(origin, record, record, *names, (), self.keys[index], self.contents[index])
+        return Event(origin, raw, body, *names, dropped, self.keys[index], self.contents[index])
 
     def moved(self, lines: int) -> "Checked":
         """The same, so many lines further down. No copies are known yet."""

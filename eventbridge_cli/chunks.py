@@ -66,6 +66,10 @@ class Events(Sequence[Event]):
         lines = checked.plain
         assert isinstance(lines, Lines)  # noqa: S101 - or there are none
         self._runs.append((Origin(lines.source, lines.first + part.start), part.stop - part.start))
+        for index, original in lines.originals.items():
+            if part.start <= index < part.stop:
+                self._raw[len(self) + index - part.start] = original.raw
+                self._dropped[len(self) + index - part.start] = original.dropped
         self.bodies += lines.records[part]
         self.keys += checked.keys[part]
         self._rows += checked.rows[part] if checked.rows else Rows.read(lines.records[part])

@@ -26,6 +26,7 @@ from support import ROOT, clean_environment, ebingest
 LIMITS = {
     "calls for each event validated": 3.7,
     "calls for each event deduplicated": 8.5,
+    "calls for each event validated that has an unknown field": 38,
     "bytes for each distinct key": 130,
     "bytes more to validate ten times the events": 50_000,
     "bytes more to deduplicate ten times the events in a window": 250_000,
@@ -69,13 +70,13 @@ def one_process(command: str, folder: Path) -> tuple[str, ...]:
     return ("--jobs", "1") if b"--jobs" in text else ()
 
 
-def events(folder: Path, count: int) -> Path:
-    """A file of so many distinct events."""
-    path = folder / f"{count}.ndjson"
+def events(folder: Path, count: int, more: bytes = b"") -> Path:
+    """A file of so many distinct events; each has `more` at its end."""
+    path = folder / f"{count}{'-more' if more else ''}.ndjson"
     if not path.exists():
         generator = ROOT / "benchmarks" / "generate.py"
-        with path.open("wb") as out:
-            subprocess.run([sys.executable, generator, str(count)], stdout=out, check=True)
+        done = subprocess.run([sys.executable, generator, str(count)], stdout=subprocess.PIPE, check=True)
+        path.write_bytes(done.stdout.replace(b"}\n", more + b"}\n"))
     return path
 
 
@@ -88,10 +89,10 @@ def python(folder: Path, *arguments: str | Path, **variables: str) -> str:
     return done.stderr.decode()
 
 
-def calls(folder: Path, command: str, count: int, *options: str) -> int:
-    """How many functions are called, Python's and C's, for so many events."""
+def calls(folder: Path, command: str, count: int, more: bytes = b"") -> int:
+    """How many functions are called, Python's and C's, for so many events, each with `more` at its end."""
     profile = folder / "profile"
-    tool: list[str | Path] = [command, events(folder, count), *options, *one_process(command, folder)]
+    tool: list[str | Path] = [command, events(folder, count, more), *one_process(command, folder)]
     python(folder, "-m", "cProfile", "-o", profile, "-m", "eventbridge_cli", *tool)
     total: int = pstats.Stats(str(profile)).total_calls  # type: ignore[attr-defined]
     return total
@@ -109,11 +110,18 @@ def modules(folder: Path, *arguments: str | Path, **variables: str) -> set[str]:
     return set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\S+)$", said, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("command", "done"), [("validate", "validated"), ("dedupe", "deduplicated")])
-def test_calls_for_each_event(folder: Path, command: str, done: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "done", "more"),
+    [
+        ("validate", "validated", b""),
+        ("dedupe", "deduplicated", b""),
+        ("validate", "validated that has an unknown field", b',"unknown":1'),
+    ],
+)
+def test_calls_for_each_event(folder: Path, command: str, done: str, more: bytes) -> None:
     """An event costs no more calls than it did; those of the start are left out."""
     few, many = 2_000, 4_000
-    added = calls(folder, command, many) - calls(folder, command, few)
+    added = calls(folder, command, many, more) - calls(folder, command, few, more)
     check(f"calls for each event {done}", added / (many - few))
 
 

@@ -190,7 +190,7 @@ NEARLY = r"[0-2][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\
 
 
 def at_a_glance(text: str, *, strict: bool) -> bool:
-    return bool(plain_events([line(eventTime=text)], strict=strict))
+    return bool(plain_events([line(eventTime=text)], strict=strict).events)
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -213,7 +213,7 @@ def test_no_other_times_are_known_at_a_glance(text: str, strict: bool) -> None: 
 def test_a_glance_ends_at_the_first_odd_time(odd: str) -> None:
     """Under --strict, the events before the first time that is none are taken, and no others."""
     good, bad = line(1), line(2, eventTime=odd)
-    assert [event.interactionId for event in plain_events([good, good, bad, good], strict=True)] == 2 * [
+    assert [event.interactionId for event in plain_events([good, good, bad, good], strict=True).events] == 2 * [
         "interaction-1"
     ]
 

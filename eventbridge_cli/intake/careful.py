@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails, ValidationError, from_json
 
 from eventbridge_cli.flow import Event, Problem, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.key import Key, missing_key
+from eventbridge_cli.intake.trimming import dense, trimmed
 from eventbridge_cli.schema import bulk_validator
 
 _LINE_BREAK = re.compile(rb"[ \t\r\n]*[\r\n][ \t\r\n]*")
@@ -86,10 +87,9 @@ class CarefulValidator:
         details = error.errors(include_url=False)
         unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
         if len(unknown) == len(details) and not self._strict:
-            paths = [tuple(str(part) for part in detail["loc"]) for detail in unknown]
-            text = without_members(record.data.decode(), set(paths)).encode()
-            fields = self._validator.validate_json(text)
-            return self._event(record, text, fields, tuple(".".join(path) for path in paths))
+            without = trimmed(record.data)
+            fields = self._validator.validate_json(without.body)
+            return self._event(record, without.body, fields, without.dropped)
         counted = details if self._strict else [detail for detail in details if detail not in unknown]
         return _rejection(record, Reason.SCHEMA_VIOLATION, *(_schema_problem(detail) for detail in counted))
 
@@ -97,14 +97,6 @@ class CarefulValidator:
 def _not_finite(data: bytes) -> bool:
     """Whether there may be a NaN or Infinity, which pydantic's parser takes for numbers and RFC 8259 does not."""
     return bool(_NAN.search(data) or _INFINITY.search(data))
-
-
-_STRING_OR_SPACE = re.compile(rb'("(?:[^"\\]++|\\.)*+")|[ \t\r\n]++', re.DOTALL)
-
-
-def dense(data: bytes) -> bytes:
-    """Valid JSON without white space outside of strings."""
-    return _STRING_OR_SPACE.sub(rb"\1", data)
 
 
 def one_line(data: bytes) -> bytes:
@@ -179,34 +171,3 @@ def _kind(value: object) -> str:
             return "an array"
         case _:
             return "an object"
-
-
-_SKIP_SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
-
-
-def without_members(text: str, paths: set[tuple[str, ...]], path: tuple[str, ...] = ()) -> str:
-    """The JSON object `text` without the members at `paths`; all others keep their own text and digits."""
-    kept = []
-    position = _after_space(text, 1)
-    while text[position] != "}":
-        start = position
-        name, position = _DECODER.raw_decode(text, position)
-        value_start = position = _after_space(text, _after_space(text, position) + 1)
-        _, position = _DECODER.raw_decode(text, position)
-        here = (*path, name)
-        if here not in paths:
-            value = text[value_start:position]
-            if any(other[: len(here)] == here for other in paths):
-                value = without_members(value, paths, here)
-            kept.append(text[start:value_start] + value)
-        position = _after_space(text, position)
-        if text[position] == ",":
-            position = _after_space(text, position + 1)
-    return "{" + ",".join(kept) + "}"
-
-
-def _after_space(text: str, position: int) -> int:
-    match = _SKIP_SPACE.match(text, position)
-    assert match  # noqa: S101 - it matches nothing, too
-    return match.end()

@@ -230,7 +230,7 @@ class Cutter(Values):
             text = self._buffer[self._position : end]
             checked = glance.items(self._name, index, text, origin.line, origin.column)
             if checked is not None and checked.size and isinstance(checked.plain, Items):
-                if max(map(len, checked.plain.records)) > self._limit:
+                if max(map(len, checked.plain.raws)) > self._limit:
                     break
                 self._took_all()
                 self._advance(self._position + checked.plain.end)

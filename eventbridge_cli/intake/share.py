@@ -174,7 +174,7 @@ def _result(part: Part, job: _Job) -> _Result:
 def _left_in_file(part: Part, begin: int, cutter: Cutter, job: _Job) -> Iterator[Checked | RawRecord | Rejection]:
     """What a cutter gives, without the lines themselves: whoever wants those reads them faster than they travel."""
     for item in cutter.records():
-        if isinstance(item, Checked) and isinstance(item.plain, Lines):
+        if isinstance(item, Checked) and isinstance(item.plain, Lines) and not item.plain.originals:
             start, end = begin + item.plain.start, begin + cutter.offset
             lengths = array("L", map(len, item.plain.records)) if job.to_copy else None
             lines = LinesInFile(part.source, start, end, item.size, lengths)

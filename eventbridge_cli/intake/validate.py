@@ -7,11 +7,12 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from eventbridge_cli.bulk import Checked, Items, Lines, Rows
+from eventbridge_cli.bulk import Checked, Items, Lines, Original, Rows
 from eventbridge_cli.flow import Event, Outcome, RawRecord, Rejection
 from eventbridge_cli.intake.cut import Glance
 from eventbridge_cli.intake.key import Key, missing_key
 from eventbridge_cli.intake.plain import items_of, plain_events
+from eventbridge_cli.intake.trimming import dense
 
 if TYPE_CHECKING:
     from eventbridge_cli.intake.careful import CarefulValidator
@@ -76,24 +77,31 @@ class Validator(Glance):
         return self._plain(Items(source, first, records, text, line, column))
 
     def _plain(self, plain: Lines | Items) -> Checked:
-        events = plain_events(plain.records, strict=self._strict)
-        if len(events) < len(plain.records):
-            plain = plain._replace(records=list(plain.records[: len(events)]))
+        events, trimmed = plain_events(plain.records, strict=self._strict)
+        if trimmed or len(events) < len(plain.records):
+            records = list(plain.records[: len(events)])
+            originals = {index: Original(records[index], each.dropped) for index, each in trimmed.items()}
+            for index, each in trimmed.items():
+                records[index] = each.body
+            plain = plain._replace(records=records, originals=originals)
         if self._key is None:
             return Checked(plain, len(events), {})
         outcomes: dict[int, Outcome] = {}
         keys = self._key.of_events(events) if self._key.is_default else self._keys(self._key, plain, outcomes)
-        return Checked(plain, len(events), outcomes, Rows(events), keys, array("I", map(crc32, plain.records)))
+        contents = array("I", map(crc32, plain.records))
+        for index, each in trimmed.items():
+            contents[index] = crc32(dense(each.body))
+        return Checked(plain, len(events), outcomes, Rows(events), keys, contents)
 
     @staticmethod
     def _keys(key: Key, plain: Lines | Items, outcomes: dict[int, Outcome]) -> list[bytes]:
         """The digests of records. One without the key goes to the outcomes."""
         keys = [b""] * len(plain.records)
-        for index, (origin, record) in enumerate(zip(plain.origins(), plain.records, strict=False)):
+        for index, (origin, body) in enumerate(zip(plain.origins(), plain.records, strict=False)):
             try:
-                keys[index] = key.of_body(record)
+                keys[index] = key.of_body(body)
             except KeyError as missing:
-                outcomes[index] = missing_key(origin, record, missing)
+                outcomes[index] = missing_key(origin, plain.raws[index], missing)
         return keys
 
     @cached_property

@@ -137,6 +137,9 @@ class Account:
             done = index + 1
             yield index, outcome
         self.counts.read += checked.size - done
+        for index, original in checked.plain.originals.items() if checked.plain else ():
+            if index not in checked.outcomes:
+                self.dropped_fields.update(original.dropped)
 
     def came_in(self, events: Events) -> None:
         """Events have come in. That settles nothing yet."""

@@ -248,8 +248,8 @@ ODD = (
     + b',"e":1E+2,"z":-0.0,"a\\"b": [ 1 , 2 ],"colour":"kept"},"schemaVersion":2 , "last":null }'
 )
 ODD_WITHOUT = (
-    b'{"eventType" : "conversation.answered","eventTime":"2026-03-02T09:15:03.10Z",'
-    b'"interactionId":"caf\\u00e9 \xf0\x9f\x98\x80 \\/","routingMetadata": {"queueId":"q",'
+    b'{"eventType":"conversation.answered","eventTime":"2026-03-02T09:15:03.10Z",'
+    b'"interactionId":"caf\\u00e9 \xf0\x9f\x98\x80 \\/","routingMetadata":{"queueId":"q",'
     b'"skill":"s","actionType":"ANSWER"},"attributes":{"price":1.10,"id":'
     + b"1234567890" * 4
     + b',"e":1E+2,"z":-0.0,"a\\"b": [ 1 , 2 ],"colour":"kept"},"schemaVersion":2}'
@@ -257,7 +257,7 @@ ODD_WITHOUT = (
 
 
 def test_unknown_fields_are_left_out() -> None:
-    """Unknown fields are left out and named; every other member keeps its own digits, escapes and spacing."""
+    """Unknown fields are left out and named; every other value keeps its own digits, escapes and spacing."""
     item = taken(ODD)
     assert item.raw == ODD
     assert item.body == ODD_WITHOUT
