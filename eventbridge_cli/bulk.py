@@ -32,7 +32,10 @@ class WrittenLines(Sequence[bytes], ABC):
 
 
 class Original(NamedTuple):
-    """A record as it was read, which is sent without its unknown fields; `dropped` names those, with dots."""
+    """A record as it was read that is not sent so: without line breaks, or without unknown fields.
+
+    `dropped` names those fields, with dots.
+    """
 
     raw: bytes
     dropped: tuple[str, ...]
@@ -69,14 +72,14 @@ class Lines(NamedTuple):
 
 
 class Items(NamedTuple):
-    """Neighbouring items of an array; `first` is the index of the first one.
+    """Neighbouring items of an array, or pretty-printed values; `first` is the index of the first item.
 
     `text` is what they were cut from, from the first one's `{` on, which stands at `line` and `column`. `records` are
     as they are sent; `originals` has those, by index, that were read otherwise.
     """
 
     source: str
-    first: int
+    first: int | None
     records: list[bytes]
     text: bytes
     line: int
@@ -100,13 +103,13 @@ class Items(NamedTuple):
     def origins(self) -> Iterator[Origin]:
         """Where each record stands."""
         line, column, counted = self.line, self.column, 0
-        for index, (start, _) in enumerate(self._spans(), self.first):
+        for number, (start, _) in enumerate(self._spans()):
             if newlines := self.text.count(b"\n", counted, start):
                 line, column = line + newlines, 1
                 counted = self.text.rfind(b"\n", counted, start) + 1
             column += len(self.text[counted:start].decode())
             counted = start
-            yield Origin(self.source, line, column, index)
+            yield Origin(self.source, line, column, None if self.first is None else self.first + number)
 
     def _spans(self) -> Iterator[tuple[int, int]]:
         """Where in `text` each of them begins and ends."""

@@ -9,10 +9,10 @@ from pydantic_core import ErrorDetails, ValidationError, from_json
 
 from eventbridge_cli.flow import Event, Problem, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.key import Key, missing_key
-from eventbridge_cli.intake.trimming import dense, trimmed
+from eventbridge_cli.intake.spacing import dense, one_line
+from eventbridge_cli.intake.trimming import trimmed
 from eventbridge_cli.schema import bulk_validator
 
-_LINE_BREAK = re.compile(rb"[ \t\r\n]*[\r\n][ \t\r\n]*")
 _PARSER_ERROR = re.compile(r"(?P<what>.*) at line (?P<line>\d+) column (?P<column>\d+)", re.DOTALL)
 _UNICODE_ERROR = "invalid unicode code point"
 _NAN, _INFINITY = re.compile(rb"NaN"), re.compile(rb"Infinity")  # found twice as fast as with `in`
@@ -97,11 +97,6 @@ class CarefulValidator:
 def _not_finite(data: bytes) -> bool:
     """Whether there may be a NaN or Infinity, which pydantic's parser takes for numbers and RFC 8259 does not."""
     return bool(_NAN.search(data) or _INFINITY.search(data))
-
-
-def one_line(data: bytes) -> bytes:
-    """Valid JSON without line breaks. They can't stand in a string, so that no value changes."""
-    return _LINE_BREAK.sub(b"", data) if b"\n" in data or b"\r" in data else data
 
 
 def _rejection(record: RawRecord, reason: Reason, *problems: Problem) -> Rejection:

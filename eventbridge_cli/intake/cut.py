@@ -25,6 +25,7 @@ _FIRST_STRIDE = 4096
 _STRIDE_GROWTH = 8
 _MOST_CAREFUL = 256
 _NEXT_ITEM = re.compile(rb"\},[ \t\r\n]*+(?:\{|$)")
+_PRETTY, _PRETTY_END = b"{\n", b"\n}\n"
 _MOST_GUESSES = 20
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -38,17 +39,24 @@ class Glance(Protocol):
         """The first of some lines, as far as they are plainly valid."""
         ...
 
-    def items(self, source: str, first: int, text: bytes, line: int, column: int) -> Checked | None:
+    def items(self, source: str, first: int | None, text: bytes, line: int, column: int) -> Checked | None:
         """The first items that `text` holds, as far as they are plainly valid; None if its end is none of an item.
 
         Args:
             source: what the source is called.
-            first: the index of the first item in its array.
-            text: items with commas between them.
+            first: the index of the first item in its array; None where they are values of their own.
+            text: items with commas between them, or pretty-printed values, of which each begins and ends with a
+                bracket on a line of its own.
             line: the line on which it begins.
             column: the column, in characters.
         """
         ...
+
+
+def pretty_values(text: bytes) -> list[bytes]:
+    """What pretty-printed values are likely to be, cut where a closing bracket has a line of its own."""
+    end = _PRETTY_END.rstrip()
+    return [piece.lstrip(b" \t\r\n") + end for piece in text.removesuffix(end).split(_PRETTY_END)]
 
 
 class Cutter(Values):
@@ -88,7 +96,10 @@ class Cutter(Values):
                 self._position = self._line_start = len(_UTF8_BOM)
         while self._skip_space():
             if self._glance is not None and not self._careful and self._column() == 1:
-                yield from self._plain_lines(self._glance)
+                if self._buffer.startswith(_PRETTY, self._position):
+                    yield from filter(None, [self._plain_items(self._glance, None)])
+                else:
+                    yield from self._plain_lines(self._glance)
             else:
                 self._careful = max(self._careful - 1, 0)
                 yield from self._next_value()
@@ -221,12 +232,12 @@ class Cutter(Values):
             yield self._misplaced("the end of the file inside an array")
         return False
 
-    def _plain_items(self, glance: Glance, index: int) -> Checked | None:
-        """The fast way through an array: the items ahead, as far as they are plainly valid; None if none is."""
+    def _plain_items(self, glance: Glance, index: int | None) -> Checked | None:
+        """The fast way through an array, or pretty-printed values: what is plainly valid ahead; None if nothing is."""
         if self._position + min(self._stride, BLOCK) > len(self._buffer):
             self._fill()
         origin = self._here(index)
-        for end in self._ends_of_items():
+        for end in self._ends_of_values() if index is None else self._ends_of_items():
             text = self._buffer[self._position : end]
             checked = glance.items(self._name, index, text, origin.line, origin.column)
             if checked is not None and checked.size and isinstance(checked.plain, Items):
@@ -247,6 +258,14 @@ class Cutter(Values):
                 return
             if _NEXT_ITEM.match(self._buffer, end):
                 yield end + 1
+
+    def _ends_of_values(self) -> Iterator[int]:
+        """Where the last pretty-printed value that is looked at ends."""
+        end = self._buffer.rfind(_PRETTY_END, self._position, self._position + self._stride)
+        if end < 0:
+            end = self._buffer.find(_PRETTY_END, self._position)
+        if end >= 0:
+            yield end + len(_PRETTY_END) - 1
 
     def _rest_of_envelope(self) -> Iterator[Record]:
         """Pass over what follows the array of `{"events": [...]`, up to the closing brace."""

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from msgspec import Raw
 from msgspec.json import Decoder
-from msgspec.json import format as formatted
 
 from eventbridge_cli.fields import FIELDS, ROUTING_FIELDS
 
@@ -51,8 +50,3 @@ def trimmed(data: bytes) -> Trimmed:
 def _object(members: dict[str, Raw], known: dict[str, bytes]) -> bytes:
     """Those of `members` that are known, in their own order."""
     return b"{%b}" % b",".join([known[name] + value for name, value in members.items() if name in known])
-
-
-def dense(data: bytes) -> bytes:
-    """Valid JSON without white space outside of strings."""
-    return formatted(data, indent=-1)

@@ -3,16 +3,15 @@
 from array import array
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import takewhile
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from eventbridge_cli.bulk import Checked, Items, Lines, Original, Rows
 from eventbridge_cli.flow import Event, Outcome, RawRecord, Rejection
-from eventbridge_cli.intake.cut import Glance
+from eventbridge_cli.intake.cut import Glance, pretty_values
 from eventbridge_cli.intake.key import Key, missing_key
 from eventbridge_cli.intake.plain import items_of, plain_events
-from eventbridge_cli.intake.trimming import dense
+from eventbridge_cli.intake.spacing import dense, one_line
 
 if TYPE_CHECKING:
     from eventbridge_cli.intake.careful import CarefulValidator
@@ -65,32 +64,35 @@ class Validator(Glance):
         """The first of some lines, as far as they are plainly valid."""
         return self._plain(lines)
 
-    def items(self, source: str, first: int, text: bytes, line: int, column: int) -> Checked | None:
+    def items(self, source: str, first: int | None, text: bytes, line: int, column: int) -> Checked | None:
         """The first items that `text` holds, as far as they are plainly valid; None if its end is none of an item."""
-        records = items_of(text)
+        records = pretty_values(text) if first is None else items_of(text)
         if records is None:
             return None
-        if b"\r" in text:
-            records = list(takewhile(lambda record: b"\r" not in record, records))
-        if any(b"\n" in record for record in records):
-            records = list(takewhile(lambda record: b"\n" not in record, records))
-        return self._plain(Items(source, first, records, text, line, column))
+        items = Items(source, first, records, text, line, column)
+        if b"\n" in text or b"\r" in text:
+            bodies = list(map(one_line, records))
+            pairs = enumerate(zip(records, bodies, strict=True))
+            originals = {index: Original(raw, ()) for index, (raw, body) in pairs if raw is not body}
+            items = items._replace(records=bodies, originals=originals)
+        return self._plain(items)
 
     def _plain(self, plain: Lines | Items) -> Checked:
         events, trimmed = plain_events(plain.records, strict=self._strict)
         if trimmed or len(events) < len(plain.records):
-            records = list(plain.records[: len(events)])
-            originals = {index: Original(records[index], each.dropped) for index, each in trimmed.items()}
+            bodies, raws = list(plain.records[: len(events)]), plain.raws
+            originals = {index: each for index, each in plain.originals.items() if index < len(events)}
             for index, each in trimmed.items():
-                records[index] = each.body
-            plain = plain._replace(records=records, originals=originals)
+                originals[index] = Original(raws[index], each.dropped)
+                bodies[index] = each.body
+            plain = plain._replace(records=bodies, originals=originals)
         if self._key is None:
             return Checked(plain, len(events), {})
         outcomes: dict[int, Outcome] = {}
         keys = self._key.of_events(events) if self._key.is_default else self._keys(self._key, plain, outcomes)
         contents = array("I", map(crc32, plain.records))
-        for index, each in trimmed.items():
-            contents[index] = crc32(dense(each.body))
+        for index in plain.originals:
+            contents[index] = crc32(dense(plain.records[index]))
         return Checked(plain, len(events), outcomes, Rows(events), keys, contents)
 
     @staticmethod

@@ -16,7 +16,7 @@ from support import SAMPLES, event, line
 
 from eventbridge_cli.bulk import Checked, Lines
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Outcome
+from eventbridge_cli.flow import Event, Outcome
 from eventbridge_cli.intake import parts
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
 from eventbridge_cli.intake.key import Key
@@ -61,6 +61,11 @@ LINES = st.one_of(
             b"\xff",
             b'{"a":"\\ud800"}',
             json.dumps(event(1), indent=1).encode(),
+            json.dumps(event(2, unknown=[{}]), indent=2).encode().replace(b"\n", b"\r\n"),
+            json.dumps(event(3), indent=0).encode().replace(b"\n", b"\r"),
+            json.dumps(event(4, attributes={"a": [{"b": 1}, {"c": {}}]}), indent=0, separators=(" ,", " :")).encode(),
+            json.dumps(event(4, attributes={"a": [{"b": 1}, {"c": {}}]}), indent=0).encode().replace(b"},", b"}"),
+            json.dumps([event(5), event(6)], indent="\t", ensure_ascii=False).encode(),
         ]
     ),
 )
@@ -77,6 +82,22 @@ ARRAYS = st.tuples(
 
 def of(intake: Intake) -> list[Outcome]:
     return [outcome for checked in intake.checked(keyed=True) for outcome in checked.all()]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(st.dictionaries(st.sampled_from("ab{}"), st.sampled_from([1, "}\n{", [{}], {}])), st.booleans())
+    ),
+    st.sampled_from([0, 1, "\t"]),
+    st.sampled_from([b"\n", b"\n\n", b"\n \r\n\t", b" ", b"", b"\r\n"]),
+)
+def test_pretty_printed(values: list[tuple[dict[str, object], bool]], indent: int | str, between: bytes) -> None:
+    """So do values that are pretty-printed, one behind the other."""
+    texts = [json.dumps(event(attributes=inner, **{"x": 1} if odd else {}), indent=indent) for inner, odd in values]
+    items = both_ways(b"".join([text.encode() + between for text in texts]))
+    assert all(isinstance(item, Event) for item in items)
+    assert len(items) == len(values)
 
 
 @settings(deadline=None, max_examples=400)
