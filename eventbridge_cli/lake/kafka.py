@@ -15,7 +15,7 @@ from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.thread import in_thread
 
 _DEFAULT_PORT = 9092
-_CHECK_SECONDS = 15.0
+_CHECK_TRIES = 15  # of a second each
 _POLL_SECONDS = 0.005
 _CREDENTIALS = {
     KafkaError._AUTHENTICATION,
@@ -92,10 +92,8 @@ class KafkaTarget:
             ConfigurationError: no broker answers or lets us in, or the topic is not there.
         """
         try:
-            # All of them: to ask for one by its name would make it, where brokers make topics by themselves.
-            topics = (await in_thread(lambda: self._producer.list_topics(timeout=_CHECK_SECONDS))).topics
+            topics = await in_thread(self._topics)
         except KafkaException as error:
-            self._producer.poll(0)
             raise ConfigurationError(
                 f"{self.name} can't be reached: {_text(self._trouble or error)}.",
                 "Check the brokers' addresses and the EBINGEST_KAFKA_ variables.",
@@ -105,6 +103,19 @@ class KafkaTarget:
                 f"There is no topic {self._topic} at {self.name}, or this user may not see it.",
                 "Make the topic, or give this user the right to write to it.",
             )
+
+    def _topics(self) -> set[str]:
+        """The names of all topics. To ask for one by its name would make it, where brokers make them by themselves."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return set(self._producer.list_topics(timeout=1.0).topics)
+            except KafkaException:
+                self._producer.poll(0)
+                # librdkafka itself would go on asking, even of a broker that does not let us in.
+                if tries == _CHECK_TRIES or (self._trouble is not None and self._trouble.code() in _CREDENTIALS):
+                    raise
 
     async def put(self, batch: Batch) -> None:
         """Produce the batch and wait for a report on every message.

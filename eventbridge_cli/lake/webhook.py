@@ -41,7 +41,8 @@ class WebhookTarget:
         clock: seconds since 1970.
 
     Raises:
-        ConfigurationError: there is no secret, or the URL is plain http to another machine.
+        ConfigurationError: there is no secret, the URL is plain http to another machine, or the certificates that the
+            environment names can't be read.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class WebhookTarget:
         self._content = content
         self._secret = secret
         self._clock = clock
+        proxied = bool(getproxies())  # httpx's own transport knows how to speak to a proxy
         self._client = httpx.AsyncClient(
-            transport=None if getproxies() else Transport(certificates, most=0),
+            transport=None if proxied else Transport(certificates, most=0),
+            verify=certificates() if proxied else True,
             headers={"User-Agent": f"ebingest/{__version__}", "Content-Type": "application/x-ndjson"},
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
         )

@@ -88,7 +88,7 @@ def test_a_cluster_that_went_away_is_a_passing_fault() -> None:
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refused connection fails the check, and is a passing fault of a put."""
-    monkeypatch.setattr("eventbridge_cli.lake.kafka._CHECK_SECONDS", 1.0)
+    monkeypatch.setattr("eventbridge_cli.lake.kafka._CHECK_TRIES", 1)
     with refusing() as address:
         lake = kafka(address, timeout=0.5)
         with pytest.raises(ConfigurationError, match=r"can't be reached: .*Connection refused"):
@@ -136,17 +136,35 @@ def test_more_messages_than_the_queue_takes(brokers: str) -> None:
     )
 
 
-def test_a_broker_that_speaks_another_protocol(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TLS where the broker has none: the check fails with exit 3, a put says why, and no password is shown."""
-    monkeypatch.setattr("eventbridge_cli.lake.kafka._CHECK_SECONDS", 1.0)
-    log_in = {"sasl.mechanism": "PLAIN", "sasl.username": "someone", "sasl.password": SECRET.get_secret_value()}
-    lake = kafka(brokers, 1.0, {"security.protocol": "SASL_SSL", **log_in})
-    with pytest.raises(ConfigurationError, match=r"can't be reached: .*SSL") as caught:
+def fails(brokers: str, protocol: str, mechanism: str, said: str) -> TargetError:
+    """The check fails with exit 3 and the words `said`, and so does a put. No password is shown."""
+    log_in = {"sasl.mechanism": mechanism, "sasl.username": "someone", "sasl.password": SECRET.get_secret_value()}
+    lake = kafka(brokers, 1.0, {"security.protocol": protocol, **log_in})
+    with pytest.raises(ConfigurationError, match=f"can't be reached: .*{said}") as caught:
         asyncio.run(lake.check())
     assert "EBINGEST_KAFKA_" in caught.value.remedy
-    with pytest.raises(TargetError, match=r"timed out; .*SSL") as failed:
+    with pytest.raises(TargetError, match=f"timed out; .*{said}") as failed:
         asyncio.run(lake.put(batch()))
     assert "c4n4ry" not in f"{caught.value}{failed.value}"
+    return failed.value
+
+
+def test_a_broker_that_speaks_another_protocol(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS where the broker has none."""
+    monkeypatch.setattr("eventbridge_cli.lake.kafka._CHECK_TRIES", 1)
+    fails(brokers, "SASL_SSL", "PLAIN", "SSL")
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "said"),
+    [("PLAIN", "No such user, or another password"), ("SCRAM-SHA-256", "broker's supported mechanisms: PLAIN")],
+)
+def test_a_broker_that_does_not_let_us_in(mechanism: str, said: str) -> None:
+    """A log-in that is refused, or one of a kind that the broker does not know: trying again is of no use."""
+    with served("kafka_login.py") as address:
+        error = fails(address, "SASL_PLAINTEXT", mechanism, said)
+    assert error.permanent
+    assert "EBINGEST_KAFKA_" in error.remedy
 
 
 @pytest.mark.parametrize(

@@ -190,9 +190,11 @@ def test_the_body_of_an_answer_does_not_count() -> None:
         thread.join()
 
 
-def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("proxy", [{}, {"HTTPS_PROXY": "http://127.0.0.1:9"}])
+def test_certificates_that_are_not_there(proxy: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """They are named before anything is sent, with a way out."""
-    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    for name, value in {"SSL_CERT_FILE": "/nowhere.pem", **proxy}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match="certificates that SSL_CERT_FILE") as caught:
         check(webhook("https://127.0.0.1:9/in"))
     assert "PEM" in caught.value.remedy
