@@ -64,7 +64,7 @@ def plain_events(records: Sequence[bytes], *, strict: bool) -> PlainEvents:
     """The events on the first of `records`, up to one that is not plainly valid.
 
     Args:
-        records: JSON, without line breaks.
+        records: JSON, as it was read.
         strict: whether `eventTime` has to be an RFC 3339 date-time, and no field may be unknown.
     """
     events: list[PlainEvent] = []

@@ -1,9 +1,9 @@
 """Records in, events out; a record that breaks JSON or the schema becomes a rejection that explains itself."""
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
 
 from eventbridge_cli.bulk import Checked, Items, Lines, Original, Rows
@@ -12,10 +12,12 @@ from eventbridge_cli.intake.cut import Glance, pretty_values
 from eventbridge_cli.intake.key import Key, missing_key
 from eventbridge_cli.intake.plain import items_of, plain_events
 from eventbridge_cli.intake.spacing import dense, one_line
+from eventbridge_cli.intake.trimming import Trimmed
 
 if TYPE_CHECKING:
     from eventbridge_cli.intake.careful import CarefulValidator
 
+Plain = TypeVar("Plain", Lines, Items)
 
 MOST_TOGETHER = 200
 """How many records that were cut one by one are given at once."""
@@ -67,25 +69,12 @@ class Validator(Glance):
     def items(self, source: str, first: int | None, text: bytes, line: int, column: int) -> Checked | None:
         """The first items that `text` holds, as far as they are plainly valid; None if its end is none of an item."""
         records = pretty_values(text) if first is None else items_of(text)
-        if records is None:
-            return None
-        items = Items(source, first, records, text, line, column)
-        if b"\n" in text or b"\r" in text:
-            bodies = list(map(one_line, records))
-            pairs = enumerate(zip(records, bodies, strict=True))
-            originals = {index: Original(raw, ()) for index, (raw, body) in pairs if raw is not body}
-            items = items._replace(records=bodies, originals=originals)
-        return self._plain(items)
+        return None if records is None else self._plain(Items(source, first, records, text, line, column))
 
-    def _plain(self, plain: Lines | Items) -> Checked:
+    def _plain(self, plain: Plain) -> Checked:
         events, trimmed = plain_events(plain.records, strict=self._strict)
-        if trimmed or len(events) < len(plain.records):
-            bodies, raws = list(plain.records[: len(events)]), plain.raws
-            originals = {index: each for index, each in plain.originals.items() if index < len(events)}
-            for index, each in trimmed.items():
-                originals[index] = Original(raws[index], each.dropped)
-                bodies[index] = each.body
-            plain = plain._replace(records=bodies, originals=originals)
+        if trimmed or len(events) < len(plain.records) or _has_breaks(plain):
+            plain = _as_sent(plain, len(events), trimmed)
         if self._key is None:
             return Checked(plain, len(events), {})
         outcomes: dict[int, Outcome] = {}
@@ -111,3 +100,19 @@ class Validator(Glance):
         from eventbridge_cli.intake.careful import CarefulValidator  # noqa: PLC0415 - pydantic takes its time to import
 
         return CarefulValidator(strict=self._strict, key=self._key)
+
+
+def _has_breaks(plain: Lines | Items) -> bool:
+    return isinstance(plain, Items) and (b"\n" in plain.text or b"\r" in plain.text)
+
+
+def _as_sent(plain: Plain, size: int, trimmed: Mapping[int, Trimmed]) -> Plain:
+    """The first `size` records as they are sent: on one line, and without unknown fields."""
+    bodies, originals = [], {}
+    for index, raw in enumerate(plain.records[:size]):
+        text, dropped = trimmed.get(index) or (raw, ())
+        body = one_line(text)
+        bodies.append(body)
+        if body is not raw:
+            originals[index] = Original(raw, dropped)
+    return plain._replace(records=bodies, originals=originals)

@@ -101,6 +101,19 @@ def test_pretty_printed(values: list[tuple[dict[str, object], bool]], indent: in
 
 
 @settings(deadline=None, max_examples=400)
+@given(st.data(), st.sampled_from([0, 1, None]), st.booleans())
+def test_broken_by_a_line_break(data: st.DataObject, indent: int | None, in_array: bool) -> None:  # noqa: FBT001
+    """A line break within a value is no white space: what it breaks is not mended by taking it out."""
+    values = {"number": 12.5e3, "text": "two  words", "list": [1, True, None], "cut": "a\\b"}
+    text = json.dumps(event(attributes=values, unknown=12), indent=indent).encode()
+    place = data.draw(st.integers(1, len(text) - 1))
+    broken = text[:place] + data.draw(st.sampled_from([b"\n", b"\r", b"\r\n", b"\n  "])) + text[place:]
+    whole = json.dumps(event(attributes=values), indent=indent).encode()
+    together = [whole, broken, whole]
+    both_ways(b"[" + b",\n".join(together) + b"]" if in_array else b"\n".join(together) + b"\n")
+
+
+@settings(deadline=None, max_examples=400)
 @given(st.one_of(FILES, ARRAYS, st.lists(st.one_of(FILES, ARRAYS), max_size=3).map(b"\n".join)), st.booleans())
 def test_at_a_glance_or_with_care(data: bytes, strict: bool) -> None:  # noqa: FBT001
     """Records that are checked many at a time give the same events, keys, rejections and places as each alone."""
