@@ -197,7 +197,7 @@ async def _deliver(
             job.max_errors.check(counts.rejected + counts.refused, counts.read)
 
     async with build_client(concurrency=settings.concurrency, timeout=settings.timeout) as client:
-        pace = Pace(settings.concurrency, rate=settings.requests_per_second)
+        pace = Pace(settings.concurrency, rate=settings.requests_per_second, max_wait=settings.max_wait)
         inlet = _inlet(job, intake, delivered)
         ingester = EventBridgeIngester(
             client,

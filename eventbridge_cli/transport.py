@@ -27,6 +27,9 @@ _FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\
 
 Headers = Iterable[tuple[bytes, bytes]]
 
+NOT_BY_PROXY = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
+"""Mounts for httpx, where the environment names a proxy: what is meant for this machine does not leave it."""
+
 
 class Origin(NamedTuple):
     """What a connection is made to."""

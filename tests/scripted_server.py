@@ -1,7 +1,9 @@
 """A platform that does exactly what its script says: the standard library alone, in a process of its own.
 
-The script is JSON: `answers` (a list, one for each POST in turn, then 200), `always` (an answer to every POST),
-`max_bytes` (413 above), `poison` (400 without names while this interaction id is in the body), `quota`
+The script is JSON: `answers` (a list, one for each POST in turn, then 200), `always` (an answer to every POST; with
+`stall` it comes after so many seconds, with `cut` there is none),
+`max_bytes` (413 above), `poison` (400 without names while this interaction id is in the body), `refuses` (names the
+interactions of events of a `type`, with a `status`), `quota`
 (`allowed` requests in `window` seconds, with truthful headers and 429 above), `tokens` (answers of the token
 endpoint), `skew` (seconds by which its `Date` lies), `tls` (a PEM file with key and certificates, to speak https).
 GET /ledger gives each POST with its time, status, ids and request id.
@@ -56,6 +58,8 @@ class Scripted(BaseHTTPRequestHandler):
             answer = self.script["always"]
         elif len(body) > self.script.get("max_bytes", sys.maxsize):
             answer = {"status": 413, "body": self.script.get("too_large", "too large")}
+        elif bad := self._refused(body):
+            answer = bad
         elif self.script.get("poison") in events:
             answer = {"status": 400, "body": {"message": "something is wrong with it"}}
         answer = self._quota() | answer
@@ -70,6 +74,14 @@ class Scripted(BaseHTTPRequestHandler):
             }
         )
         return answer
+
+    def _refused(self, body: bytes) -> dict[str, Any]:
+        """Names the interactions of all events of a type; with 2xx the events of others are taken."""
+        refuses = self.script.get("refuses", {})
+        found = [
+            event["interactionId"] for event in json.loads(body)["events"] if event["eventType"] == refuses.get("type")
+        ]
+        return {"status": refuses["status"], "body": {"errors": [{"eventId": each} for each in found]}} if found else {}
 
     def _quota(self) -> dict[str, Any]:
         """Fixed windows, counted from the first request."""
@@ -93,6 +105,7 @@ class Scripted(BaseHTTPRequestHandler):
             self._answer({"body": {"posts": self.posts, "tokens": self.tokens}})
 
     def _answer(self, answer: dict[str, Any]) -> None:
+        time.sleep(answer.get("stall", 0))
         if answer.get("cut"):
             self.close_connection = True
             self.connection.close()

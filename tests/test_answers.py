@@ -68,13 +68,36 @@ def test_named_events_are_refused_and_the_others_delivered(tmp_path: Path, statu
 
 
 @pytest.mark.parametrize(
-    "answer", [{"status": 204, "body": ""}, {"body": ""}, {"body": "<html>ok</html>"}, {"body": [1]}]
+    "answer",
+    [
+        {"status": 204, "body": ""},
+        {"body": ""},
+        {"body": "<html>ok</html>"},
+        {"body": [1]},
+        {"headers": {"Content-Encoding": "gzip"}},
+    ],
 )
 def test_an_unreadable_success_is_a_success(tmp_path: Path, answer: dict[str, Any]) -> None:
-    """204, an empty body, HTML or a list with a 2xx: delivered, with a warning, and never posted again."""
+    """204, an empty body, HTML, a list or what can't be unpacked: with a 2xx delivered, and never posted again."""
     got = run(tmp_path, {"always": answer}, lines(10))
     assert (got.code, got.delivered, len(got.posts)) == (0, 10, 1)
     assert got.summary["warnings"]
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_interaction_that_names_several_events(tmp_path: Path, status: int) -> None:
+    """errors[] with the interaction of three events, of which one is bad: it is found, the others arrive."""
+    data = b"\n".join(line(7, eventType=kind) for kind in ("a", "bad", "c")) + b"\n" + lines(5)
+    got = run(tmp_path, {"refuses": {"type": "bad", "status": status}}, data)
+    assert (got.code, got.delivered, got.summary["counts"]["refused"]) == (1, 7, 1)
+    [letter] = audit_lines(tmp_path / "dead_letters.ndjson")
+    assert json.loads(letter["record"])["eventType"] == "bad"
+
+
+def test_a_400_that_may_be_retried_is_retried(tmp_path: Path) -> None:
+    """`retryable` says that nothing is wrong with the event, whatever the status."""
+    got = run(tmp_path, {"answers": [{"status": 400, **refused({"index": 0}, again=True)}]}, lines(3))
+    assert (got.code, got.delivered, len(got.posts)) == (0, 3, 2)
 
 
 def test_one_poison_event_holds_nothing_back(tmp_path: Path) -> None:
@@ -129,6 +152,19 @@ def test_an_endpoint_that_can_not_work_ends_the_run(tmp_path: Path, status: int,
     assert word in got.stderr
     assert "\x1b" not in got.stderr
     assert "x" * 200 not in got.stderr
+    assert "token-0" not in got.stderr
+
+
+def test_an_answer_that_quotes_the_request_gives_nothing_away(tmp_path: Path) -> None:
+    """Of what the platform says, what it was sent is left out: the token, customers' data. The audit has none of it."""
+    said = 'Method not allowed: Bearer token-0 sent {"phone": "+49 170 1234567", "name": "Zoë"} for eventTime'
+    data = line(attributes={"phone": "+49 170 1234567", "name": "Zoë"})
+    got = run(tmp_path, {"always": {"status": 405, "body": {"message": said}}}, data)
+    assert "Method not allowed: Bearer … sent" in got.stderr
+    assert "for eventTime" in " ".join(got.stderr.split())
+    for text in (got.stderr, json.dumps(got.summary), (tmp_path / "ingestion_audit.jsonl").read_text()):
+        assert not [word for word in ("token-0", "1234567", "Zoë", "Zo\\u00eb") if word in text]
+    assert "not allowed" not in (tmp_path / "ingestion_audit.jsonl").read_text()
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
@@ -171,6 +207,34 @@ def test_a_wait_over_max_wait_ends_the_run(tmp_path: Path) -> None:
     got = run(tmp_path, script, lines(900))
     assert (got.code, len(got.posts)) == (5, 1)
     assert "3,600 s" in got.stderr
+
+
+def test_a_quota_that_is_used_up_for_long_ends_the_run(tmp_path: Path) -> None:
+    """No request for a day, by the quota's headers: the run ends at once, exit 5, what is left is pending."""
+    headers = {"inin-ratelimit-allowed": "300", "inin-ratelimit-count": "300", "inin-ratelimit-reset": "86400"}
+    got = run(tmp_path, {"always": {"headers": headers}}, lines(900))
+    assert (got.code, got.delivered, len(got.posts)) == (5, 100, 1)
+    assert "quota" in got.stderr
+    got = run(tmp_path, {"always": {"headers": headers}}, lines(100), "--resend")
+    assert (got.code, got.delivered) == (0, 100)
+
+
+def test_timeouts_that_fall_together(tmp_path: Path) -> None:
+    """Twenty requests that end in the same instant, more than it takes to give up: each has its account."""
+    script = {"answers": [{}], "always": {"stall": 3}}
+    options = ("--concurrency", "20", "--chunk-events", "10", "--timeout", "1", "--max-attempts", "1")
+    got = run(tmp_path, script, lines(1000), *options)
+    assert (got.code, got.delivered) == (5, 10)
+    assert got.summary["counts"]["pending"] == got.summary["counts"]["read"] - 10 >= 190
+    assert audit_lines(tmp_path / "ingestion_audit.jsonl")[-1]["event"] == "RUN_FINISHED"
+
+
+def test_answers_that_never_take_anything_end_the_run(tmp_path: Path) -> None:
+    """A 2xx after the other that takes no event: that is no success, and the run gives up."""
+    script = {"always": {"body": {"errors": [{"index": n, "retryable": True} for n in range(10)]}}}
+    got = run(tmp_path, script, lines(500), "--chunk-events", "10", "--max-attempts", "2")
+    assert (got.code, got.delivered) == (5, 0)
+    assert len(got.posts) <= 30
 
 
 def test_the_quota_is_used_and_never_overdrawn(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
 import trustme
+from support import ebingest, lines, scripted
 
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, build_client
@@ -329,7 +331,7 @@ def test_the_direct_way_sends_what_httpx_sends() -> None:
         ),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope",
-            NoAnswer("unreadable_answer", sent=True),
+            Answer(200, {"content-encoding": "gzip", "content-length": "4"}, b""),
             id="packed badly",
         ),
         pytest.param(b"nonsense\r\n\r\n", NoAnswer("connection_lost", sent=True), id="no HTTP"),
@@ -388,3 +390,17 @@ def test_certificates_are_read_for_tls_alone(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SSL_CERT_FILE", "no-such.pem")
     with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
         build_client(concurrency=1, timeout=1)
+
+
+def test_what_is_for_this_machine_goes_to_no_proxy(tmp_path: Path) -> None:
+    """A proxy in the environment gets what is for others, and neither token nor event of a server on loopback."""
+    refusal = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+    with serving([refusal], read_all=False) as (address, heard):
+        proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), address.removesuffix("/ingest"))
+        with scripted({}) as url:
+            here = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s"}
+            ebingest("ingest", cwd=tmp_path, env=here | proxies, stdin=lines(3), check=[0])
+            assert not heard
+        there = {"GENESYS_ENV": "mypurecloud.de", "GENESYS_ACCESS_TOKEN": "t", "EBINGEST_MAX_ATTEMPTS": "1"}
+        ebingest("ingest", cwd=tmp_path, env=there | proxies, stdin=lines(3), check=[5])
+        assert heard[0].startswith(b"CONNECT api.mypurecloud.de:443 HTTP/1.1\r\n")

@@ -1,6 +1,7 @@
 """The one place that builds the HTTP client and turns its exceptions into values."""
 
 import ssl
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.request import getproxies
@@ -11,7 +12,7 @@ from eventbridge_cli import __version__
 from eventbridge_cli.certificates import certificates, check_certificates
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
-from eventbridge_cli.transport import Origin, Transport, head
+from eventbridge_cli.transport import NOT_BY_PROXY, Origin, Transport, head
 
 MAX_ANSWER_BYTES = 1_000_000
 """An answer is read no further than this; none that means anything is as long."""
@@ -69,7 +70,7 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     Where a proxy is named, httpx's own transport is used, which knows how to speak to one.
 
     Args:
-        concurrency: connections, at most.
+        concurrency: requests at once, at most.
         timeout: seconds to wait for each part of an answer.
 
     Raises:
@@ -83,6 +84,7 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         headers=headers,
         verify=certificates(),
+        mounts=NOT_BY_PROXY,
         timeout=limits,
         limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),
         follow_redirects=False,
@@ -117,18 +119,17 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
             f"The request to {url} can't be put into HTTP: a header has a character that may not be there.",
             "Check GENESYS_ACCESS_TOKEN for stray line breaks and spaces, then run again.",
         ) from None
-    except httpx.DecodingError:
-        return NoAnswer("unreadable_answer", sent=True)
     except httpx.TransportError:
         return NoAnswer("connection_lost", sent=True)
 
 
 async def _read(response: httpx.Response) -> Answer:
     body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > MAX_ANSWER_BYTES:
-            break
+    with suppress(httpx.DecodingError):  # the status says all the same what became of the request
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > MAX_ANSWER_BYTES:
+                break
     # httpx gives header names in lower case.
     return Answer(response.status_code, dict(response.headers), bytes(body))
 

@@ -5,6 +5,7 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import httpx
@@ -32,6 +33,7 @@ from eventbridge_cli.flow import Event
 CLIENT_VERSION = "2.0.0"
 """The `X-Genesys-Platform-Client-Version` that the endpoint asks for."""
 
+_STOPPED = "the run was stopped"
 _BREAKER = 5  # chunks in a row that could not be delivered, after which the run ends
 
 
@@ -66,7 +68,8 @@ class EventBridgeIngester:
         client: the pooled HTTP client.
         auth: gives the token.
         url: the ingest endpoint.
-        note: is told every fact, as it happens: `Submitted`, `Retried`, `Split` and, once for all events, `Receipt`.
+        note: is told every fact, as it happens: `Submitted`, `Answered`, `Retried`, `Split`, and in the
+            end, once for each event, `Receipt`.
         on_stop: is called when the run ends early, to wake up whoever waits for chunks.
         policy: the bounds of retrying.
         pace: shared by all senders.
@@ -106,6 +109,7 @@ class EventBridgeIngester:
         self._limit: int | None = None
         self._failed_in_a_row = 0
         self._stopped: EbingestError | None = None
+        self._until: float | None = None  # on the loop's clock: when all has to be over, once the run is stopped
 
     @property
     def stopped(self) -> EbingestError | None:
@@ -119,9 +123,9 @@ class EventBridgeIngester:
         self._stopped = error
         self._pace.stop()
         self._on_stop()
-        until = asyncio.get_running_loop().time() + self._grace
+        self._until = asyncio.get_running_loop().time() + self._grace
         for limit in self._in_flight:
-            limit.reschedule(min(until, limit.when() or until))
+            self._cut_short(limit)
 
     async def ingest(self, chunks: AsyncIterator[Chunk]) -> None:
         """Send all chunks; each is taken only when a sender is free.
@@ -167,22 +171,57 @@ class EventBridgeIngester:
         rest: list[_Part] | None = None
         while rest is None:
             try:
-                token = await self._auth.token()
+                token = await self._token()
                 admitted_at = await self._pace.admit()
-                answer = None if admitted_at is None else await self._post(part, token)
+                answer = None if token is None or admitted_at is None else await self._post(part, token)
             except EbingestError as error:
                 self.stop(error)
                 return self._leave_pending(part, error.message)
-            if admitted_at is None or answer is None:
-                return self._leave_pending(part, "the run was stopped")
+            if token is None or admitted_at is None or answer is None:
+                return self._leave_pending(part, _STOPPED)
             rest = await self._obey(part, answer, token, admitted_at)
         return rest
+
+    @asynccontextmanager
+    async def _limited(self, seconds: float | None) -> AsyncIterator[None]:
+        """Take no longer than so many seconds, nor than the grace once the run is stopped.
+
+        Raises:
+            TimeoutError: it would.
+        """
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                self._in_flight.add(limit)
+                self._cut_short(limit)
+                yield
+        finally:
+            self._in_flight.discard(limit)
+
+    def _cut_short(self, limit: asyncio.Timeout) -> None:
+        if self._until is not None and not limit.expired():
+            limit.reschedule(min(self._until, limit.when() or self._until))
+
+    async def _token(self, failed: Token | None = None) -> Token | None:
+        """The token, or another one than `failed`; None if there was no time left to get it.
+
+        Raises:
+            EbingestError: there is none.
+        """
+        if failed is None and (token := self._auth.current) is not None:
+            return token
+        with suppress(TimeoutError):
+            async with self._limited(None):
+                return await (self._auth.token() if failed is None else self._auth.renew(failed))
+        return None
 
     async def _obey(
         self, part: _Part, answer: Answer | NoAnswer, token: Token, admitted_at: float
     ) -> list[_Part] | None:
         """Do what the answer calls for: None is to post the part once more, a list is what goes on instead of it."""
-        decision = verdict(answer, part.chunk.events, url=self._url, now=time.time())
+        decision = verdict(
+            answer, part.chunk.events, url=self._url, now=time.time(), secret=token.value.get_secret_value()
+        )
         attempt = part.attempts[-1]
         match decision:
             case Accepted():
@@ -226,32 +265,32 @@ class EventBridgeIngester:
             "X-Genesys-Platform-Client-Version": CLIENT_VERSION,
             REQUEST_ID: part.request_id,
         }
-        limit = asyncio.timeout(self._timeout)
         try:
-            async with limit:
-                self._in_flight.add(limit)
+            async with self._limited(self._timeout):
                 return await post(self._client, self._url, content=part.chunk.body, headers=headers)
         except TimeoutError:
             return NoAnswer("timeout" if self._stopped is None else "cut_off_at_the_end", sent=True)
-        finally:
-            self._in_flight.discard(limit)
 
     def _accept(self, part: _Part, accepted: Accepted, attempt: Attempt) -> list[_Part]:
         self._pace.accepted()
-        self._failed_in_a_row = 0
         events = part.chunk.events
-        again = [events[index] for index in accepted.again]
-        left_out = set(accepted.again) | set(accepted.refused)
+        left_out = {*accepted.again, *accepted.refused, *accepted.unclear}
         delivered: Sequence[Event] = events
         if left_out:
             delivered = tuple(event for index, event in enumerate(events) if index not in left_out)
+        self._failed_in_a_row = 0 if delivered else self._failed_in_a_row
         self._settled(
             part,
             delivered=delivered,
             refused=_refusals(events, accepted.refused, attempt),
             warning=accepted.warning,
         )
-        return [part.rest(again, Retry("not_accepted_yet"))] if again else []
+        parts = []
+        if again := [events[index] for index in accepted.again]:
+            parts.append(part.rest(again, Retry("not_accepted_yet")))
+        if unclear := [events[index] for index in accepted.unclear]:
+            parts += self._split(part.rest(unclear), "unclear_errors", None)
+        return parts
 
     def _halve(self, part: _Part, limit: int | None, attempt: Attempt) -> list[_Part]:
         if len(part.chunk.events) == 1:
@@ -273,6 +312,8 @@ class EventBridgeIngester:
         return self._split(part, f"http_{attempt.status}", None)
 
     def _split(self, part: _Part, cause: str, limit: int | None) -> list[_Part]:
+        if len(part.chunk.events) == 1:
+            return [part]
         halves = part.halves()
         self._tell(Split(part.request_id, tuple(half.request_id for half in halves), cause, limit))
         return halves
@@ -288,10 +329,13 @@ class EventBridgeIngester:
         else:
             part.renewed = True
             try:
-                await self._auth.renew(token)
+                renewed = await self._token(failed=token)
             except EbingestError as failure:
                 error = failure
             else:
+                if renewed is None:
+                    self._leave_pending(part, _STOPPED)
+                    return False
                 self._tell_retry(part, 0.0)
                 return True
         self.stop(error)
@@ -314,7 +358,7 @@ class EventBridgeIngester:
             self._pace.hold(retry.retry_after)
         self._tell_retry(part, delay)
         if not await self._pace.wait(delay):
-            self._leave_pending(part, "the run was stopped")
+            self._leave_pending(part, _STOPPED)
             return False
         return True
 

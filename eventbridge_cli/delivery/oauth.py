@@ -13,7 +13,8 @@ import httpx
 
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
-from eventbridge_cli.delivery.verdict import Answer, NoAnswer, excerpt, retry_after
+from eventbridge_cli.delivery.excerpt import excerpt
+from eventbridge_cli.delivery.verdict import Answer, NoAnswer, retry_after
 from eventbridge_cli.errors import CredentialsError, PendingError
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.secret import Secret, SecretText
@@ -55,7 +56,7 @@ class GenesysAuth:
         credentials: the client's, or a ready token.
         note: is told of every token that is issued.
         clock: monotonic seconds.
-        sleep: waits so many seconds.
+        sleep: waits so many seconds; False tells that there is no use in going on.
     """
 
     def __init__(
@@ -76,6 +77,11 @@ class GenesysAuth:
         ready = credentials.access_token
         self._token = Token(ready, credentials.scope) if ready is not None else None
 
+    @property
+    def current(self) -> Token | None:
+        """The token, if there is one that has more than a minute left."""
+        return None if self._token is None or self._runs_out(self._token) else self._token
+
     async def token(self) -> Token:
         """The current token, or a new one if it has less than a minute left.
 
@@ -83,11 +89,10 @@ class GenesysAuth:
             CredentialsError: the platform does not accept the credentials.
             PendingError: the token endpoint can't be reached.
         """
-        if self._token is not None and not self._runs_out(self._token):
-            return self._token
         async with self._lock:
-            if self._token is None or self._runs_out(self._token):
+            if self.current is None:
                 self._token = await self._get()
+            assert self._token is not None  # noqa: S101 - it is there, or was got
             return self._token
 
     async def renew(self, failed: Token) -> Token:
@@ -134,7 +139,8 @@ class GenesysAuth:
                     f"No token from {self._credentials.token_url}: {what}, {delay.cause}.",
                     "Check the network and GENESYS_ENV; when the platform answers, run again.",
                 )
-            await self._sleep(delay)
+            if await self._sleep(delay) is False:
+                raise PendingError("The run was stopped before there was a token.", "Run the same command again.")
 
     async def _ask(self) -> Answer | NoAnswer:
         who = self._credentials
@@ -159,7 +165,7 @@ class GenesysAuth:
             return None
         where = self._credentials
         if answer.status != 200:  # noqa: PLR2004
-            said = _oauth_error(answer.body).replace(where.client_secret.get_secret_value(), "<hidden>")
+            said = _oauth_error(answer.body, where.client_secret.get_secret_value())
             raise CredentialsError(
                 f"The platform gave no token (HTTP {answer.status}{': ' + said if said else ''}).",
                 f"Check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and the region GENESYS_ENV ({where.region}): "
@@ -181,13 +187,14 @@ class GenesysAuth:
         return Token(Secret(value), scope, expires_at, expires_at - min(RENEW_EARLY, seconds / 2))
 
 
-def _oauth_error(body: bytes) -> str:
+def _oauth_error(body: bytes, secret: str) -> str:
     """The `error` and `error_description` of RFC 6749, section 5.2, in short."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return excerpt(body)
+        return excerpt(body, sent=[secret.encode()])
     if not isinstance(document, dict):
         return ""
     description = document.get("error_description") or document.get("description")
-    return excerpt(" ".join(str(part) for part in (document.get("error"), description) if part).encode())
+    text = " ".join(str(part) for part in (document.get("error"), description) if part)
+    return excerpt(text.encode(errors="replace"), sent=[secret.encode()])

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from random import random as system_random
 from typing import Any
 
+from eventbridge_cli.errors import PendingError
+
 _HOLD_JITTER = 0.25  # seconds over which senders are spread after a pause
 _SPARE = 1  # requests of the platform's quota that are left alone
 
@@ -20,6 +22,7 @@ class Pace:
     Args:
         concurrency: requests in flight at once, at most.
         rate: requests per second, at most; without it the platform's own quota headers steer.
+        max_wait: seconds, at most, that the platform's quota may put before a request.
         clock: monotonic seconds.
         sleep: waits so many seconds.
         random: draws from 0 to 1.
@@ -30,6 +33,7 @@ class Pace:
         concurrency: int = 5,
         *,
         rate: float | None = None,
+        max_wait: float = float("inf"),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = system_random,
@@ -49,6 +53,8 @@ class Pace:
         self._next_turn = float("-inf")
         self._quota_interval = 0.0
         self._quota_until = float("-inf")
+        self._quota_held_until = float("-inf")
+        self._max_wait = max_wait
         self.width = 1
         self.in_flight = 0
 
@@ -57,9 +63,18 @@ class Pace:
 
         Whoever got a turn calls `leave` when the answer is there. Until a request is accepted, all turns go to one
         task, until it calls `settled`.
+
+        Raises:
+            PendingError: the platform's quota lets no request through for longer than `max_wait`.
         """
         while not self._stopping:
             now = self._clock()
+            if self._quota_held_until - now > self._max_wait:
+                raise PendingError(
+                    f"The platform's quota is used up for {self._quota_held_until - now:,.0f} s, "
+                    "longer than --max-wait.",
+                    "Nothing is lost: run the same command again later, and it resumes. Or raise --max-wait.",
+                )
             wait = max(self._held_until, self._next_turn) - now
             is_its_turn = self._proved or self._pilot in {None, asyncio.current_task()}
             if is_its_turn and self.in_flight < self.width and wait <= 0:
@@ -152,8 +167,11 @@ class Pace:
         if left <= 0:
             self._quota_interval = 0.0
             self.hold(reset)
+            self._quota_held_until = now + reset
+            self._notify()
         else:
             self._quota_interval = reset / left if count > allowed // 2 else 0.0
+            self._quota_held_until = now + self._quota_interval
 
     def _spacing(self, now: float) -> float:
         return max(self._interval, self._quota_interval if now < self._quota_until else 0.0)

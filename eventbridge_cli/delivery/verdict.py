@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
+from eventbridge_cli.delivery.excerpt import excerpt
 from eventbridge_cli.errors import CredentialsError, EbingestError, EndpointError
 from eventbridge_cli.flow import Event
 
-_EXCERPT = 160
 _LIMIT = re.compile(r"Maximum bytes:\s*([0-9]+)", re.IGNORECASE)
 _ABOUT_THE_EVENTS = {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -53,10 +53,14 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Delivered, but for the events at `refused` (index to message) and at `again`, which are sent again."""
+    """Delivered, but for the events at `refused` (index to message) and at `again`, which are sent again.
+
+    Of those at `unclear` some are bad: it takes halving to find them.
+    """
 
     refused: Mapping[int, str] = field(default_factory=dict)
     again: tuple[int, ...] = ()
+    unclear: tuple[int, ...] = ()
     warning: str = ""
 
 
@@ -67,7 +71,6 @@ class Retry:
     cause: str
     retry_after: float | None = None
     throttled: bool = False
-    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Stop:
 Verdict = Accepted | Retry | Renew | Halve | Sift | Stop
 
 
-def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now: float) -> Verdict:
+def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now: float, secret: str = "") -> Verdict:
     """Decide what to do about an answer.
 
     Args:
@@ -108,9 +111,10 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
         events: the events of the request, in their order.
         url: where it was sent, for messages.
         now: the wall clock in seconds since 1970, to read a `Retry-After` that is a date.
+        secret: what no message may quote, besides the events.
     """
     if isinstance(answer, NoAnswer):
-        return Retry(answer.kind, throttled=answer.kind == "timeout", unknown=answer.sent)
+        return Retry(answer.kind, throttled=answer.kind == "timeout")
     status = answer.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return _accepted(answer, events)
@@ -120,43 +124,60 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
         limit = _LIMIT.search(answer.body.decode(errors="replace"))
         return Halve(int(limit[1]) if limit else None)
     if status in _ABOUT_THE_EVENTS:
-        named, _, _ = _named(answer.document.get("errors"), events)
-        return Sift({index: message for index, (message, _) in named.items()}, excerpt(answer.body))
+        return _about_the_events(answer, events)
     server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
     if status in _PASSING or server_error:
         wait = retry_after(answer.headers.get("retry-after"), now)
         return Retry(f"http_{status}", wait, throttled=status in _THROTTLED)
-    return Stop(_stop(answer, url))
+    return Stop(_stop(answer, url, excerpt(answer.body, sent=[secret.encode(), *(event.body for event in events)])))
+
+
+def _about_the_events(answer: Answer, events: Sequence[Event]) -> Sift | Retry:
+    """Nothing was taken. An event is bad only if the server names it alone; that it may be retried says it is not."""
+    named, _, _ = _named(answer.document.get("errors"), events)
+    refused = {index: error.message for index, error in named.items() if error.alone and not error.again}
+    if not refused and any(error.again for error in named.values()):
+        return Retry(f"http_{answer.status}")
+    return Sift(refused, excerpt(answer.body))
 
 
 def _accepted(answer: Answer, events: Sequence[Event]) -> Accepted:
     if answer.status == HTTPStatus.NO_CONTENT or not answer.body.strip():
-        return Accepted(warning="the answer was empty")
+        return Accepted(warning="there was nothing to read in the answer")
     document = answer.document
-    if not document:
+    if not document and answer.body.strip() != b"{}":
         return Accepted(warning="the answer was not a JSON object")
     named, strangers, odd = _named(document.get("errors", []), events)
     warning = "the answer's errors[] could not be read" if odd else ""
     if strangers:
         warning = "the answer's errors[] name events that were not sent"
     return Accepted(
-        {index: message for index, (message, again) in named.items() if not again},
-        tuple(sorted(index for index, (_, again) in named.items() if again)),
+        {index: error.message for index, error in named.items() if error.alone and not error.again},
+        tuple(sorted(index for index, error in named.items() if error.again)),
+        tuple(sorted(index for index, error in named.items() if not error.alone and not error.again)),
         warning,
     )
 
 
-def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, tuple[str, bool]], int, bool]:
-    """The events that `errors` names, each with its message and whether it may be sent again.
+class _Error(NamedTuple):
+    """What is said of an event: whether it may be sent again, and whether the server means it and no other."""
+
+    message: str
+    again: bool
+    alone: bool
+
+
+def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], int, bool]:
+    """The events that `errors` names.
 
     Also how many entries name none of `events`, and whether `errors` is no list of objects at all. An
-    `eventId` is an interaction id: where several events have it, none of them counts as accepted.
+    `eventId` is an interaction id: where several events have it, none of them is named alone.
     """
     if errors is None:
         errors = []
     if not isinstance(errors, list) or not all(isinstance(error, dict) for error in errors):
         return {}, 0, True
-    named: dict[int, tuple[str, bool]] = {}
+    named: dict[int, _Error] = {}
     strangers = 0
     for error in errors:
         index, event_id = error.get("index"), error.get("eventId")
@@ -167,23 +188,26 @@ def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, tuple[str
         strangers += not indices
         message = excerpt(str(error.get("message", "")).encode())
         for each in indices:
-            again = error.get("retryable") is True and named.get(each, ("", True))[1]
-            named[each] = (message, again)
+            so_far = named.get(each, _Error("", again=True, alone=False))
+            again = error.get("retryable") is True and so_far.again
+            named[each] = _Error(message, again, so_far.alone or len(indices) == 1)
     return named, strangers, False
 
 
-def _stop(answer: Answer, url: str) -> EbingestError:
-    said = f" It said: {text}" if (text := excerpt(answer.body)) else ""
+def _stop(answer: Answer, url: str, said: str) -> EbingestError:
+    """The error; what the server said stands with the remedy, since the error's message goes to the audit file."""
+    quoted = f" The answer says: {said}" if said else ""
     status = answer.status
     if status == HTTPStatus.FORBIDDEN:
         return CredentialsError(
-            f"The platform does not let this client send events (HTTP 403).{said}",
-            "Give the OAuth client a role with the permission for the scope eventbridge:ingest, then run again.",
+            "The platform does not let this client send events (HTTP 403).",
+            "Give the OAuth client a role with the permission for the scope eventbridge:ingest, "
+            f"then run again.{quoted}",
         )
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.METHOD_NOT_ALLOWED}:
         return EndpointError(
-            f"There is no ingest endpoint at {url} (HTTP {status}).{said}",
-            "Check GENESYS_ENV, or give the address as GENESYS_INGEST_URL, then run again.",
+            f"There is no ingest endpoint at {url} (HTTP {status}).",
+            f"Check GENESYS_ENV, or give the address as GENESYS_INGEST_URL, then run again.{quoted}",
         )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return EndpointError(
@@ -191,21 +215,9 @@ def _stop(answer: Answer, url: str) -> EbingestError:
             "Give the final address as GENESYS_INGEST_URL, then run again.",
         )
     return EndpointError(
-        f"{url} does not take this tool's requests (HTTP {status}).{said}",
-        "Check that GENESYS_INGEST_URL is the ingest endpoint, then run again.",
+        f"{url} does not take this tool's requests (HTTP {status}).",
+        f"Check that GENESYS_INGEST_URL is the ingest endpoint, then run again.{quoted}",
     )
-
-
-def excerpt(body: bytes) -> str:
-    """What an error body says, in short and without anything that a terminal could act on."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    message = document.get("message") if isinstance(document, dict) else None
-    text = message if isinstance(message, str) else body[: 4 * _EXCERPT].decode(errors="replace")
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
 
 
 def retry_after(text: str | None, now: float) -> float | None:

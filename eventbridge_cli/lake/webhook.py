@@ -21,7 +21,7 @@ from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.secret import SecretText
-from eventbridge_cli.transport import Transport
+from eventbridge_cli.transport import NOT_BY_PROXY, Transport
 
 _CHECK = "check"
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
@@ -75,6 +75,7 @@ class WebhookTarget:
         self._client = httpx.AsyncClient(
             transport=None if proxied else Transport(certificates, most=0),
             verify=certificates() if proxied else True,
+            mounts=NOT_BY_PROXY if proxied else None,
             headers={"User-Agent": f"ebingest/{__version__}", "Content-Type": "application/x-ndjson"},
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
         )

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import event as wire_event
 
+from eventbridge_cli.delivery.excerpt import excerpt
 from eventbridge_cli.delivery.verdict import (
     Accepted,
     Answer,
@@ -18,7 +19,6 @@ from eventbridge_cli.delivery.verdict import (
     Sift,
     Stop,
     Verdict,
-    excerpt,
     retry_after,
     verdict,
 )
@@ -63,26 +63,30 @@ def test_an_unreadable_2xx_is_delivery_with_a_warning(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "refused", "again"),
+    ("entries", "refused", "again", "unclear"),
     [
-        ([{"index": 1}], {1}, ()),
-        ([{"index": 1, "retryable": True}], set(), (1,)),
-        ([{"eventId": "d"}], {3}, ()),
-        ([{"eventId": "b"}], {1, 2}, ()),  # which of the two is not said: neither counts as accepted
-        ([{"index": 2, "eventId": "a"}], {2}, ()),  # the index wins
-        ([{"index": 0}, {"index": 3, "retryable": True}], {0}, (3,)),
-        ([{"index": 0, "retryable": True}, {"index": 0}], {0}, ()),  # said twice: no is no
-        ([{"index": True}], set(), ()),
-        ([{"index": 9}], set(), ()),
-        ([{"index": 9, "eventId": "a"}], {0}, ()),
+        ([{"index": 1}], {1}, (), ()),
+        ([{"index": 1, "retryable": True}], set(), (1,), ()),
+        ([{"eventId": "d"}], {3}, (), ()),
+        ([{"eventId": "b"}], set(), (), (1, 2)),  # which of the two is not said
+        ([{"eventId": "b", "retryable": True}], set(), (1, 2), ()),
+        ([{"eventId": "b"}, {"index": 2}], {2}, (), (1,)),
+        ([{"index": 2, "eventId": "a"}], {2}, (), ()),  # the index wins
+        ([{"index": 0}, {"index": 3, "retryable": True}], {0}, (3,), ()),
+        ([{"index": 0, "retryable": True}, {"index": 0}], {0}, (), ()),  # said twice: no is no
+        ([{"index": True}], set(), (), ()),
+        ([{"index": 9}], set(), (), ()),
+        ([{"index": 9, "eventId": "a"}], {0}, (), ()),
     ],
 )
-def test_errors_name_events(entries: list[dict[str, Any]], refused: set[int], again: tuple[int, ...]) -> None:
+def test_errors_name_events(
+    entries: list[dict[str, Any]], refused: set[int], again: tuple[int, ...], unclear: tuple[int, ...]
+) -> None:
     """errors[] of a 2xx are read event by event: by index, else by event id."""
     found = judge(200, errors(*entries))
     assert isinstance(found, Accepted)
-    assert (set(found.refused), found.again) == (refused, again)
-    assert bool(found.warning) == (not refused and not again)
+    assert (set(found.refused), found.again, found.unclear) == (refused, again, unclear)
+    assert bool(found.warning) == (not refused and not again and not unclear)
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
@@ -90,6 +94,9 @@ def test_what_is_about_the_events(status: int) -> None:
     """400 and its kin: the named events are bad, or it takes halving to find them."""
     assert judge(status, errors({"index": 3})) == Sift({3: "no"}, judge(status, errors({"index": 3})).message)  # type: ignore[union-attr]
     assert judge(status, {"message": "bad"}) == Sift({}, "bad")
+    assert judge(status, {"message": "bad", **errors({"eventId": "b"})}) == Sift({}, "bad")
+    assert judge(status, errors({"index": 3, "retryable": True})) == Retry(f"http_{status}")
+    assert set(judge(status, errors({"index": 3, "retryable": True}, {"index": 0})).refused) == {0}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +127,7 @@ def test_passing_failures_are_retried(status: int) -> None:
 def test_no_answer_is_retried(kind: str, *, sent: bool, throttled: bool) -> None:
     """Without an answer it is tried again; if the request may have arrived the outcome is unknown, not failed."""
     found = verdict(NoAnswer(kind, sent), FOUR, url="u", now=NOW)
-    assert found == Retry(kind, throttled=throttled, unknown=sent)
+    assert found == Retry(kind, throttled=throttled)
 
 
 @pytest.mark.parametrize(
@@ -179,4 +186,20 @@ def test_an_excerpt_is_short_and_harmless() -> None:
     assert len(excerpt(b"<html>" + b"x" * 100_000)) <= 160
     assert excerpt(b"[" * 100_000).isprintable()
     assert excerpt(b"\xff\x00\x07") == "\ufffd"
-    assert wire_event()["interactionId"] not in excerpt(b"")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Bad value 'Kündigung' of skill", "Bad value '…' of skill"),
+        ("interaction-0 is known", "… is known"),
+        ("token s3cr3t-t0ken!", "token …!"),
+        ("s3cr3t", "…"),  # a part of it
+        ("the voice is bad", "the … is bad"),
+        ("voices", "voices"),
+    ],
+)
+def test_an_excerpt_quotes_nothing_that_was_sent(said: str, shown: str) -> None:
+    """Words of a secret or an event are left out, however the event spells them; names of fields stay."""
+    sent = json.dumps(wire_event(attributes={"a": "Kündigung", "b": "voice"})).encode()
+    assert excerpt(json.dumps({"message": said}).encode(), sent=[sent, b"s3cr3t-t0ken"]) == shown
