@@ -35,10 +35,10 @@ def checked(data: bytes, validator: Validator, *, at_a_glance: bool, limit: int 
     return [outcome for each in validator.check(cut, most=1) for outcome in each.all()]
 
 
-def both_ways(data: bytes, *, strict: bool = False) -> list[Event | Rejection]:
+def both_ways(data: bytes, *, strict: bool = False, limit: int = MAX_RECORD_BYTES) -> list[Event | Rejection]:
     """The outcomes of a source, without keys; fails unless both ways through the intake come to them."""
     validator = Validator(strict=strict, key=Key())
-    quickly, slowly = (checked(data, validator, at_a_glance=way) for way in (True, False))
+    quickly, slowly = (checked(data, validator, at_a_glance=way, limit=limit) for way in (True, False))
     assert quickly == slowly
     items = (item for item in slowly if not isinstance(item, Duplicate))
     return [item._replace(key=b"", content=0) if isinstance(item, Event) else item for item in items]

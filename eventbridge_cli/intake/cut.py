@@ -131,13 +131,12 @@ class Cutter(Values):
             if len(self._buffer) - start > self._limit or not self._fill():
                 self._careful = 1
             return
-        lines = self._buffer[start:end].split(b"\n")
-        if end - start > self._limit and max(map(len, lines)) > self._limit:
-            lines = lines[: next(index for index, line in enumerate(lines) if len(line) > self._limit)]
-        records = lines
+        lines = records = self._buffer[start:end].split(b"\n")
         if self._buffer.find(b"\r", start, end) >= 0:
             records = [line.removesuffix(b"\r") for line in lines]
             records = records[: next((index for index, line in enumerate(records) if b"\r" in line), None)]
+        if end - start > self._limit and max(map(len, lines)) > self._limit:
+            records = records[: next(index for index, line in enumerate(lines) if len(line) > self._limit)]
         checked = glance.lines(Lines(self._name, self._line, records, self.offset))
         if checked.size == len(lines):
             self._took_all()

@@ -69,6 +69,7 @@ LINES = st.one_of(
         ]
     ),
 )
+LIMITS = st.sampled_from([MAX_RECORD_BYTES, len(line(1)) - 1, len(line(1)), len(line(1)) + 9, 2 * len(line(1))])
 FILES = st.lists(LINES, max_size=25).map(b"\n".join)
 
 
@@ -114,10 +115,10 @@ def test_broken_by_a_line_break(data: st.DataObject, indent: int | None, in_arra
 
 
 @settings(deadline=None, max_examples=400)
-@given(st.one_of(FILES, ARRAYS, st.lists(st.one_of(FILES, ARRAYS), max_size=3).map(b"\n".join)), st.booleans())
-def test_at_a_glance_or_with_care(data: bytes, strict: bool) -> None:  # noqa: FBT001
+@given(st.one_of(FILES, ARRAYS, st.lists(st.one_of(FILES, ARRAYS), max_size=3).map(b"\n".join)), st.booleans(), LIMITS)
+def test_at_a_glance_or_with_care(data: bytes, strict: bool, limit: int) -> None:  # noqa: FBT001
     """Records that are checked many at a time give the same events, keys, rejections and places as each alone."""
-    both_ways(data, strict=strict)
+    both_ways(data, strict=strict, limit=limit)
 
 
 @pytest.mark.parametrize("layout", [b"%b", b"[%b]", b'{"events":[%b]}'])
