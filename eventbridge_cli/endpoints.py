@@ -31,6 +31,7 @@ REGIONS = {
 """The platform's domains and the AWS region of each, as the platform publishes them."""
 
 _DOMAINS = {region: domain for domain, region in REGIONS.items()}
+_MOST_OF_A_LABEL = 63
 _ENVIRONMENT_REMEDY = "Give GENESYS_ENV a domain such as mypurecloud.de, an AWS region such as eu-central-1, or a URL."
 
 
@@ -62,7 +63,7 @@ def endpoints(settings: Settings) -> Endpoints:
 
 def _default_urls(env: str) -> tuple[str, str]:
     name = env.strip().rstrip("/")
-    domain = _DOMAINS.get(name.lower(), re.sub(r"^(https://)?(api|login|apps)\.", "", name.lower()))
+    domain = _DOMAINS.get(name.lower(), re.sub(r"^(https://)?((api|login|apps)\.)?", "", name.lower()))
     if domain in REGIONS:
         return f"https://login.{domain}/oauth/token", f"https://api.{domain}/api/v2/events/ingest"
     if "://" not in name:
@@ -70,6 +71,8 @@ def _default_urls(env: str) -> tuple[str, str]:
         if "." not in host and host != "localhost":
             raise ConfigurationError(f"GENESYS_ENV: {env} is no region that this version knows.", _ENVIRONMENT_REMEDY)
         name = f"https://{name}"
+    if "?" in name or "#" in name:
+        raise ConfigurationError(f"GENESYS_ENV: {_bare(env)} has a query or a fragment.", _ENVIRONMENT_REMEDY)
     return f"{name}/login/oauth2/token", f"{name}/api/v2/events/ingest"
 
 
@@ -80,8 +83,8 @@ def _check_url(url: str) -> None:
     except ValueError:
         host = None
         parts = urlsplit("")
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(f"{url} is no URL of a server.", _ENVIRONMENT_REMEDY)
+    if parts.scheme not in {"http", "https"} or not host or not _is_name(host):
+        raise ConfigurationError(f"{_bare(url)} is no URL of a server.", _ENVIRONMENT_REMEDY)
     if parts.username or parts.password:
         raise ConfigurationError(
             f"The URL of {host} holds a user name or password.", "Give credentials by their own settings."
@@ -91,6 +94,16 @@ def _check_url(url: str) -> None:
             f"{url} would send the secret and customer data in the clear.",
             "Use https. Plain http is taken for this machine (127.0.0.1, ::1, localhost) alone.",
         )
+
+
+def _is_name(host: str) -> bool:
+    """Whether each label of a host's name has 1 to 63 characters (RFC 1035, section 2.3.4)."""
+    return all(0 < len(label) <= _MOST_OF_A_LABEL for label in host.removesuffix(".").split("."))
+
+
+def _bare(url: str) -> str:
+    """A URL without what may be a password in it."""
+    return re.sub(r"//[^/]*@", "//", url)
 
 
 def is_loopback(host: str) -> bool:

@@ -16,6 +16,9 @@ EbingestError
 A bad record is none of these: it is a `Rejection` in the stream.
 """
 
+import errno
+from pathlib import Path
+
 
 class EbingestError(Exception):
     """The root. Every error has a code for machines, an exit code for scripts and a remedy for people."""
@@ -30,6 +33,10 @@ class EbingestError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
+
+    def as_dict(self) -> dict[str, str]:
+        """The error for machines."""
+        return {"code": self.code, "message": self.message, "remedy": self.remedy}
 
 
 class UsageError(EbingestError):
@@ -120,3 +127,23 @@ class AccountError(EbingestError):
 
     code = "account"
     exit_code = 70
+
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+def is_lack_of_space(error: OSError) -> bool:
+    """Whether a write failed for a passing cause: no space, or a disk in trouble."""
+    return error.errno in _NO_SPACE
+
+
+def unwritable(path: Path, error: OSError) -> EbingestError:
+    """What to say of a file that can't be made or opened: free some space (5), or mend the path (3)."""
+    if is_lack_of_space(error):
+        return StorageError(
+            f"{path} can't be written: {error.strerror}.", "Free some space, then run the same command again."
+        )
+    return ConfigurationError(
+        f"{path} can't be written: {error.strerror or error}.",
+        "Make the folder, mend its rights, or give another path.",
+    )

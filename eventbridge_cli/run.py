@@ -161,7 +161,7 @@ def ingest(job: Job) -> Summary:
         try:
             with job.watch(ledger.tally, intake.meter):
                 if intake.strict and _has_rejections(intake):
-                    _account_only(_fresh(intake.chunks(), delivered), ledger)
+                    _account_only(_fresh(intake.chunks(), delivered), ledger, job.max_errors)
                 else:
                     _run(_deliver(job, intake, delivered, ledger, lake, url=where.ingest_url, who=who))
         except EbingestError as stopped:
@@ -222,6 +222,11 @@ async def _deliver(
             asyncio.get_running_loop().call_later(settings.max_duration, ingester.stop, over)
 
         def stop(number: int) -> None:
+            if ledger.tally.in_flight:
+                job.warn(
+                    f"Stopping: {ledger.tally.in_flight} requests in flight may settle for up to {settings.grace:g} s. "
+                    "A second signal ends the run at once; nothing is lost either way."
+                )
             ingester.stop(InterruptedRunError(number))
             lake.hurry()
 
@@ -237,9 +242,13 @@ def _fresh(items: Iterator[Item], delivered: DeliveredKeys | None) -> Iterator[I
 
 
 def _inlet(job: Job, intake: Intake, delivered: DeliveredKeys | None) -> Pump[Item] | Inlet[Item]:
-    """Where the items come from: a thread of this process, or another process."""
+    """Where the items come from: a thread of this process, or another process.
+
+    The thread makes no processes that check records: nobody could end them while it waits to be asked for more.
+    """
     if job.items is None:
-        return Pump(_fresh(intake.chunks(), delivered), lambda item: isinstance(item, Chunk))
+        alone = replace(intake, jobs=1)
+        return Pump(_fresh(alone.chunks(), delivered), lambda item: isinstance(item, Chunk))
 
     def unpack(data: bytes) -> Iterator[Item] | None:
         message = pickle.loads(data)  # noqa: S301 - it comes from our own process
@@ -295,28 +304,62 @@ def _signals(stop: Callable[[int], None]) -> Iterator[None]:
 
 @contextmanager
 def _readable_twice(intake: Intake) -> Iterator[Intake]:
-    """The intake; for `--strict`, which reads everything before it sends, with a copy of standard input."""
-    if not intake.strict or all(source.path is not None for source in intake.sources):
+    """The intake; for `--strict`, which reads everything before it sends, with copies of what can be read but once."""
+    if not intake.strict or all(map(_stays, intake.sources)):
         yield intake
         return
-    with tempfile.TemporaryDirectory(prefix="ebingest-") as folder:
-        copy = Path(folder) / "stdin"
-        with copy.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        sources = tuple(Source(source.name, source.path or copy) for source in intake.sources)
-        yield replace(intake, sources=sources)
+    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="ebingest-") as folder:
+        copies = {source: Path(folder) / str(number) for number, source in enumerate(intake.sources)}
+        yield replace(intake, sources=tuple(_twice(source, copy) for source, copy in copies.items()))
+
+
+def _stays(source: Source) -> bool:
+    return source.path is not None and source.path.is_file()
+
+
+def _twice(source: Source, copy: Path) -> Source:
+    """A source that can be read twice: itself, or a copy that is made now."""
+    if _stays(source):
+        return source
+    opened = nullcontext(sys.stdin.buffer) if source.path is None else source.path.open("rb")
+    with opened as stream, copy.open("wb") as file:
+        shutil.copyfileobj(stream, file)
+    return Source(source.name, copy)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM raise, as Ctrl-C does, so that what is put aside goes away."""
+
+    def end(number: int, _: object) -> None:
+        raise InterruptedRunError(number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _has_rejections(intake: Intake) -> bool:
     return any(isinstance(item, Rejection) for item in replace(intake, meter=Meter()).chunks())
 
 
-def _account_only(items: Iterator[Item], ledger: Ledger) -> None:
-    """Account for an input of which `--strict` lets nothing be sent."""
+def _account_only(items: Iterator[Item], ledger: Ledger, budget: ErrorBudget | None) -> None:
+    """Account for an input of which `--strict` lets nothing be sent.
+
+    Raises:
+        TooManyErrorsError: more records are bad than the budget allows.
+    """
     ledger.tally.withheld = True
+    counts = ledger.tally.counts
     for item in items:
         if isinstance(item, Chunk):
             ledger.tally.came_in(item.events)
             ledger.tally.pending(len(item.events), "--strict: nothing is sent while a record is bad")
         else:
             ledger.note(item)
+            if budget:
+                budget.check(counts.rejected, counts.read)
+    if budget:
+        budget.check(counts.rejected, counts.read, at_end=True)

@@ -182,3 +182,45 @@ def test_a_wait_for_the_token_is_cut_short(tmp_path: Path) -> None:
             summary = json.loads(process.stdout.read())
             assert process.wait(timeout=30) == 143
     assert summary["counts"]["pending"] == summary["counts"]["read"]
+
+
+def test_a_strict_run_that_must_end_leaves_nobody_behind(tmp_path: Path) -> None:
+    """A large file, --strict and two processes, and a platform that refuses the client: the run ends at once."""
+    (tmp_path / "events.ndjson").write_bytes(lines(60_000))
+    with SandboxProcess("--fault", "403:1") as sandbox:
+        arguments = ("ingest", "events.ndjson", "--strict", "--jobs", "2", "-o", "json")
+        run = ebingest(*arguments, cwd=tmp_path, env=settings_of(sandbox), check=[3])
+    assert json.loads(run.stdout)["requests"] == 1
+
+
+def test_what_strict_puts_aside_goes_away(tmp_path: Path) -> None:
+    """SIGTERM while standard input is copied: exit 143, and no customer data stays in the temporary folder."""
+    with SandboxProcess() as sandbox:
+        env = clean_environment(tmp_path, **settings_of(sandbox), TMPDIR=str(tmp_path))
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "--strict"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(command, cwd=tmp_path, env=env, **pipes) as process:  # type: ignore[call-overload]
+            assert process.stdin is not None
+            process.stdin.write(lines(2_000))
+            process.stdin.flush()
+            while not [path for path in tmp_path.glob("ebingest-*/*") if path.stat().st_size]:
+                time.sleep(0.01)
+            process.terminate()
+            assert process.wait(timeout=30) == 143
+    assert not list(tmp_path.glob("ebingest-*"))
+
+
+def test_a_second_signal_is_offered(tmp_path: Path) -> None:
+    """Who presses Ctrl-C is told what the run waits for, and how to end it at once."""
+    (tmp_path / "events.ndjson").write_bytes(lines(10))
+    with SandboxProcess("--latency", "1000") as sandbox:
+        env = clean_environment(tmp_path, **settings_of(sandbox))
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "events.ndjson", "--grace", "20"]
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as process:
+            audit = tmp_path / "ingestion_audit.jsonl"
+            while not audit.exists() or b"BATCH_SUBMITTED" not in audit.read_bytes():
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "1 requests in flight may settle for up to 20 s" in said

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "settings": {"errors", "secret"},
     "endpoints": {"errors", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
-    "delivery": NOUNS | {"secret", "certificates", "transport", "delivery"},
+    "delivery": NOUNS | {"fields", "secret", "certificates", "transport", "delivery"},
     "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
     "lake": NOUNS | {"facts", "fields", "schema", "secret", "endpoints", "certificates", "transport", "lake"},
     "wording": set(),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from eventbridge_cli.endpoints import endpoints
 from eventbridge_cli.errors import ConfigurationError, UsageError
 from eventbridge_cli.secret import Secret
 from eventbridge_cli.settings import given, load
@@ -98,3 +99,30 @@ def test_an_env_file_that_is_a_named_pipe() -> None:
     writer.start()
     assert load().client_id == "from a pipe"
     writer.join()
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ("https://user:s3cr3t@host:99999/x", "no URL of a server"),
+        ("foo..bar", "no URL of a server"),
+        ("https://" + "a" * 64 + ".example", "no URL of a server"),
+        ("http://127.0.0.1:1/base/?q=1", "a query or a fragment"),
+        ("https://host/#f", "a query or a fragment"),
+    ],
+)
+def test_an_address_that_is_none(env: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told at once, and without the password that may stand in it."""
+    monkeypatch.setenv("GENESYS_ENV", env)
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        endpoints(load())
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "env", ["mypurecloud.de", "https://mypurecloud.de", "https://apps.mypurecloud.de/", "eu-central-1"]
+)
+def test_the_platform_by_any_of_its_names(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A domain, a URL of it or the region: the platform's own hosts."""
+    monkeypatch.setenv("GENESYS_ENV", env)
+    assert endpoints(load()).ingest_url == "https://api.mypurecloud.de/api/v2/events/ingest"

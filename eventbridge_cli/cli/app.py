@@ -1,20 +1,24 @@
 """The commands, and the one boundary at which errors become text and exit codes."""
 
+import errno
 import gc
 import json
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from eventbridge_cli import __version__
 from eventbridge_cli.cli.parameters import Command, sparing
-from eventbridge_cli.errors import EbingestError
+from eventbridge_cli.errors import EbingestError, StorageError, is_lack_of_space
 
+# Nothing can be read from standard input, and nothing can be written to standard output.
+_STREAMS = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell reports it
 _INTERRUPTED = 130
 _BUG = 70
@@ -49,8 +53,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Whoever read our output has had enough. Python must not try to flush it at the end, either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our output has had enough.
+            _let_go(sys.stdout)
             raise typer.Exit(_BROKEN_PIPE) from None
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None
@@ -99,25 +103,67 @@ def main() -> None:
     """Run the command line. Every way to the exit leads through here."""
     # httpx loads a command line of its own, and click, rich and pygments with it, unless it finds one of them missing.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as the import system allows
+    _open_what_is_closed()
     try:
         app()
     except EbingestError as error:
         _report(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not _is_about_output(error):
+            _report_bug(error)
+            sys.exit(_BUG)
+        _let_go(sys.stdout)
+        _report(
+            StorageError(f"Standard output can't be written: {error.strerror}.", "Free some space, then run again.")
+        )
+        sys.exit(StorageError.exit_code)
     except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug
         _report_bug(error)
         sys.exit(_BUG)
     finally:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _let_go(sys.stderr)
         gc.freeze()  # the process ends; to look for garbage in all that is loaded would take tens of milliseconds
+
+
+def _open_what_is_closed() -> None:
+    """Give standard streams that the caller has closed back their numbers, or the next file to be opened takes them.
+
+    An input that is closed is empty. What can't be shown is not; data that can't be printed is an error, though.
+    """
+    for number, (name, flags, mode) in enumerate(_STREAMS):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, flags)
+            assert opened == number  # noqa: S101 - the lowest number that is free
+            setattr(sys, name, os.fdopen(opened, mode))
+
+
+def _let_go(stream: TextIO) -> None:
+    """Write what is left to nowhere: Python would try to flush it at the end, and take the failure for its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_about_output(error: OSError) -> bool:
+    """Whether it was what is printed that could not be written: whoever opens a file turns its errors into ours."""
+    return error.filename is None and (is_lack_of_space(error) or error.errno == errno.EBADF)
 
 
 def _report(error: EbingestError) -> None:
     from eventbridge_cli.cli.screen import Screen
 
     Screen().error(error)
-    if "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]:
-        stopped = {"code": error.code, "message": error.message, "remedy": error.remedy}
-        typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": stopped}))
+    if _wants_json(sys.argv[1:]):
+        typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": error.as_dict()}))
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(
+        (name in {"-o", "--output"} and value == "json") or name in {"-ojson", "--output=json"} for name, value in pairs
+    )
 
 
 def _report_bug(error: BaseException) -> None:

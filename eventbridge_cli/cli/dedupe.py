@@ -51,7 +51,7 @@ def dedupe(
     intake = intake_of(
         inputs,
         strict=strict,
-        own_files=[output],
+        own_files={"the output": output},
         key=key,
         window=window,
         window_size=window_size,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from eventbridge_cli.cli.loading import Output, carry_out, show_plan
+from eventbridge_cli.cli.loading import Output, carry_out, show_plan, written_by
 from eventbridge_cli.cli.options import (
     DELIVERY,
     FILES,
@@ -267,13 +267,12 @@ def ingest(
         "metrics_textfile": metrics_textfile,
         "otlp": otlp,
     }
-    screen = Screen(quiet=quiet, progress=progress)
+    screen = Screen(quiet=quiet, progress=progress, goes_on=True)
     settings = load(**flags)
-    budget = ErrorBudget.parse(max_errors) if max_errors else None
-    own_files = [settings.audit, settings.dead_letters, settings.summary_file, settings.metrics_textfile]
-    intake = intake_of(inputs, settings, strict=strict, own_files=own_files)
+    budget = None if max_errors is None else ErrorBudget.parse(max_errors)
+    intake = intake_of(inputs, settings, strict=strict, own_files=written_by(settings))
     if dry_run:
-        show_plan(intake, settings, screen, output)
+        show_plan(intake, settings, screen, output, budget)
     with ExitStack() as around:
         folder = None
         if sandbox:

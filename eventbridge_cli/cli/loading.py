@@ -2,6 +2,7 @@
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -12,6 +13,7 @@ from eventbridge_cli.cli.watching import Watched
 if TYPE_CHECKING:
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.intake.pipeline import Intake
+    from eventbridge_cli.ledger.account import ErrorBudget
     from eventbridge_cli.run import Job
     from eventbridge_cli.settings import Settings
 
@@ -23,8 +25,28 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def show_plan(intake: "Intake", settings: "Settings", screen: "Screen", output: Output) -> NoReturn:
-    """Print what a run would send, and end."""
+def written_by(settings: "Settings", *, letters: bool = True) -> dict[str, Path | None]:
+    """What a run writes, by what each is for; without dead letters where it is those that it reads."""
+    return {
+        "the audit file": settings.audit,
+        "the dead letters": settings.dead_letters if letters else None,
+        "the summary file": settings.summary_file,
+        "the metrics file": settings.metrics_textfile,
+    }
+
+
+def show_plan(
+    intake: "Intake",
+    settings: "Settings",
+    screen: "Screen",
+    output: Output,
+    budget: "ErrorBudget | None" = None,
+) -> NoReturn:
+    """Print what a run would send, and end.
+
+    Raises:
+        TooManyErrorsError: more records are bad than the budget allows.
+    """
     from eventbridge_cli.chunks import Chunk
     from eventbridge_cli.ledger.account import Account
 
@@ -38,6 +60,10 @@ def show_plan(intake: "Intake", settings: "Settings", screen: "Screen", output: 
                 tally.came_in(item.events)
             else:
                 tally.read(item)
+                if budget:
+                    budget.check(tally.counts.rejected, tally.counts.read)
+    if budget:
+        budget.check(tally.counts.rejected, tally.counts.read, at_end=True)
     rate = settings.requests_per_second
     least = max(chunks - 1, 0) / rate if rate else None
     counts = tally.counts
@@ -64,17 +90,20 @@ def show_plan(intake: "Intake", settings: "Settings", screen: "Screen", output: 
 
 def carry_out(job: "Job", screen: "Screen", output: Output) -> NoReturn:
     """Run a job, print its account, and end with its exit code."""
+    from eventbridge_cli.ledger.writable import check_file
     from eventbridge_cli.run import ingest
 
-    watched = Watched(job)
+    watched, summary_file = Watched(job), job.settings.summary_file
     with watched.told_of_failure():
+        if summary_file is not None and not (summary_file.exists() and not summary_file.is_file()):
+            check_file(summary_file)
         summary = ingest(watched.job)
+        screen.summary(summary, kept=job.state is None, replayed=job.letters is not None)
         document = json.dumps(summary.as_dict())
-        with written(job.settings.summary_file) as file:
+        with written(summary_file) as file:
             if file is not None:
                 file.write(document.encode() + b"\n")
     watched.finish(summary.exit_code, summary.stopped["code"] if summary.stopped else "")
     if output is Output.JSON:
         typer.echo(document)
-    screen.summary(summary, kept=job.state is None)
     raise typer.Exit(summary.exit_code)

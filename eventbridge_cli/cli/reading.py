@@ -1,14 +1,15 @@
 """From the command line to an intake: what validate, dedupe and ingest have in common."""
 
+import errno
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from eventbridge_cli.cores import usable_cores
-from eventbridge_cli.errors import StorageError, UsageError
+from eventbridge_cli.errors import StorageError, UsageError, unwritable
 
 if TYPE_CHECKING:
     from eventbridge_cli.intake.pipeline import Intake
@@ -23,15 +24,16 @@ def intake_of(
     settings: "Settings | None" = None,
     *,
     strict: bool,
-    own_files: Sequence[Path | None] = (),
+    own_files: Mapping[str, Path | None] | None = None,
     **flags: Any,
 ) -> "Intake":
     """What to read, and how: by `settings`, or by the flags of a command that has no use for the other settings.
 
-    A flag that is None was not given.
+    A flag that is None was not given. `own_files` are what the command writes, by what each is for.
 
     Raises:
-        UsageError: an input is not there; or none is named and standard input is a terminal; or a flag is wrong.
+        UsageError: an input is not there; or none is named and standard input is a terminal; or a flag is wrong; or a
+            file is to be written for two purposes.
         ConfigurationError: names every setting that is wrong, all at once.
     """
     from eventbridge_cli.intake.key import Key
@@ -55,8 +57,20 @@ def intake_of(
     chosen = {"jobs": usable_cores()} | {name: value for name, value in flags.items() if value is not None}
     if "key" in chosen:
         chosen["key"] = Key([path.strip() for path in chosen["key"].split(",")])
-    sources = resolve(inputs or [], leave_out=[path for path in own_files if path is not None])
+    own = {name: path for name, path in (own_files or {}).items() if path is not None}
+    _check_apart(own)
+    sources = resolve(inputs or [], leave_out=list(own.values()))
     return Intake(sources=tuple(sources), strict=strict, meter=Meter(size_of(sources)), **chosen)
+
+
+def _check_apart(own_files: Mapping[str, Path]) -> None:
+    purposes: dict[Path, str] = {}
+    for purpose, path in own_files.items():
+        if path.exists() and not path.is_file():  # a device or a pipe takes what it gets
+            continue
+        other = purposes.setdefault(path.resolve(), purpose)
+        if other != purpose:
+            raise UsageError(f"{path} is to be {other} and {purpose} at once.", "Give each a path of its own.")
 
 
 def _environment_speaks() -> bool:
@@ -71,6 +85,7 @@ def written(path: Path | None) -> Iterator[BinaryIO | None]:
     A pipe or a device is written to as it is: a file put in its place would be the end of it.
 
     Raises:
+        ConfigurationError: it can't be made.
         StorageError: it can't be written.
     """
     if path is None:
@@ -80,11 +95,17 @@ def written(path: Path | None) -> Iterator[BinaryIO | None]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if path.is_dir():
+        raise unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
     in_place = path.exists() and not path.is_file()  # a device or a named pipe
     path = path if in_place else path.resolve()
     aside = path.with_name(f".{path.name}.part")
     try:
-        with (path if in_place else aside).open("wb") as file:
+        opened = (path if in_place else aside).open("wb")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        with opened as file:
             yield file
         if not in_place:
             aside.replace(path)

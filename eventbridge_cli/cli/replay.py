@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eventbridge_cli.cli.loading import Output, carry_out, show_plan
+from eventbridge_cli.cli.loading import Output, carry_out, show_plan, written_by
 from eventbridge_cli.cli.options import MetricsTextfile, Otlp, Progress, Quiet, ShowProgress, Verbose
 from eventbridge_cli.flow import Reason
 
@@ -41,10 +41,9 @@ def replay(
     from eventbridge_cli.intake.letters import Letters
     from eventbridge_cli.settings import load
 
-    screen = Screen(quiet=quiet, progress=progress)
+    screen = Screen(quiet=quiet, progress=progress, goes_on=True)
     settings = load(metrics_textfile=metrics_textfile, otlp=otlp)
-    own_files = [settings.audit, settings.summary_file, settings.metrics_textfile]
-    intake = intake_of([str(letters)], settings, strict=False, own_files=own_files)
+    intake = intake_of([str(letters)], settings, strict=False, own_files=written_by(settings, letters=False))
     intake = replace(intake, reader=Letters([each.value for each in reason or []]))
     if dry_run:
         show_plan(intake, settings, screen, output)

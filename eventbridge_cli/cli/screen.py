@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from eventbridge_cli.cli.options import Progress as When
@@ -43,10 +43,14 @@ Part = str | tuple[str, str]
 
 
 class Screen:
-    """Writes to standard error; `quiet` keeps everything but errors off it."""
+    """Writes to standard error; `quiet` keeps everything but errors off it.
 
-    def __init__(self, *, quiet: bool = False, progress: When = When.AUTO) -> None:
+    With `goes_on` a reader that has gone, or a full disk, does not end what is told of: the rest is told to nobody.
+    """
+
+    def __init__(self, *, quiet: bool = False, progress: When = When.AUTO, goes_on: bool = False) -> None:
         self._quiet = quiet
+        self._tolerated = (OSError,) if goes_on else ()
         self._progress = progress
         self._console = _console(progress)
 
@@ -101,12 +105,13 @@ class Screen:
                 pass
 
     def _line(self, *parts: Part) -> None:
-        if self._console is None:
-            sys.stderr.write("".join(part if isinstance(part, str) else part[0] for part in parts) + "\n")
-            return
-        from rich.text import Text
+        with suppress(*self._tolerated):
+            if self._console is None:
+                sys.stderr.write("".join(part if isinstance(part, str) else part[0] for part in parts) + "\n")
+                return
+            from rich.text import Text
 
-        self._console.print(Text.assemble(*parts), soft_wrap=True)
+            self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     # Progress
 
@@ -154,8 +159,8 @@ class Screen:
             names = ", ".join(f"{name} ({count:,})" for name, count in list(dropped.items())[:_TOP])
             self.warn(f"fields that the schema does not have were left out: {names}.")
 
-    def summary(self, summary: "Summary", *, kept: bool = True) -> None:
-        """The account of an ingest run; `kept` tells whether its state outlives it."""
+    def summary(self, summary: "Summary", *, kept: bool = True, replayed: bool = False) -> None:
+        """The account of a run; `kept` tells whether its state outlives it, `replayed` whether it sent dead letters."""
         if self._quiet:
             if summary.stopped:
                 self._line(f"Error: {safe(summary.stopped['message'])} {safe(summary.stopped['remedy'])}")
@@ -175,10 +180,13 @@ class Screen:
         for warning, count in summary.warnings.items():
             self.warn(f"{count:,} requests count as delivered although {warning}.")
         if summary.unknown_outcomes:
-            self.warn(f"{summary.unknown_outcomes:,} requests got no answer; they were sent again under the same id.")
+            self.warn(
+                f"{summary.unknown_outcomes:,} requests got no whole answer, so that nobody knows what became of them; "
+                "what they held is sent again under the same id until it is known."
+            )
         for name, path in summary.files.items():
             self._line(f"{name.replace('_', ' ').capitalize():13} {safe(path)}")
-        self._next(summary, kept=kept)
+        self._next(summary, kept=kept, replayed=replayed)
 
     def sync(self, syncs: list[dict[str, Any]]) -> None:
         """What was handed to the data lake, and what waits; what is failed waits as well, for somebody."""
@@ -210,10 +218,11 @@ class Screen:
                 bar = "━" * max(1, round(_BAR * row["requests"] / most))
                 self._line(f"  {bound:>13} ", (bar, "blue"), f" {row['requests']:,}")
 
-    def _next(self, summary: "Summary", *, kept: bool) -> None:
+    def _next(self, summary: "Summary", *, kept: bool, replayed: bool) -> None:
         """What to do next, where something is amiss."""
         for run, count in summary.delivered_earlier.items():
-            self._line(f"Skipped       {count:,} that run {safe(run)} delivered; --resend sends them all the same")
+            resend = "" if replayed else "; --resend sends them all the same"
+            self._line(f"Skipped       {count:,} that run {safe(run)} delivered{resend}")
         advice = []
         bad = summary.counts["rejected"] + summary.counts["refused"]
         if summary.stopped:

@@ -70,9 +70,13 @@ def validate(
     from eventbridge_cli.ledger.account import Account, ErrorBudget
 
     intake = intake_of(
-        inputs, strict=strict, own_files=[valid_out, invalid_out], max_record_bytes=max_record_bytes, jobs=jobs
+        inputs,
+        strict=strict,
+        own_files={"the valid events": valid_out, "the bad records": invalid_out},
+        max_record_bytes=max_record_bytes,
+        jobs=jobs,
     )
-    budget = ErrorBudget.parse(max_errors) if max_errors else None
+    budget = None if max_errors is None else ErrorBudget.parse(max_errors)
     screen, tally = Screen(quiet=quiet, progress=progress), Account()
     report = {
         Output.TEXT: screen.rejection,
@@ -104,7 +108,9 @@ def validate(
     counts["rejected"] = tally.counts.rejected
     if output is Output.JSON:
         problems = [asdict(trouble) for trouble in tally.troubles.values()]
-        end = {"counts": counts, "troubles": problems, "dropped_fields": dict(tally.dropped_fields)}
+        end: dict[str, object] = {"counts": counts, "troubles": problems, "dropped_fields": dict(tally.dropped_fields)}
+        if stopped is not None:
+            end["stopped"] = stopped.as_dict()
         opening = "" if tally.counts.rejected else '{"rejections":['
         typer.echo(f"{opening}],{json.dumps(end)[1:]}")
     else:
@@ -112,7 +118,8 @@ def validate(
         screen.troubles(tally)
         screen.dropped_fields(dict(tally.dropped_fields))
     if stopped is not None:
-        raise stopped
+        screen.error(stopped)
+        raise typer.Exit(stopped.exit_code)
     raise typer.Exit(1 if tally.counts.rejected else 0)
 
 

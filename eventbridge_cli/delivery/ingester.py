@@ -344,6 +344,9 @@ class EventBridgeIngester:
 
     async def _wait_to_retry(self, part: _Part, retry: Retry) -> bool:
         """Wait for the next attempt. False if there is none: then the part's events are pending."""
+        if self._stopped is not None:
+            self._leave_pending(part, _STOPPED)
+            return False
         delay = backoff(
             self._policy,
             attempts=len(part.attempts),

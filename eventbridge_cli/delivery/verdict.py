@@ -170,16 +170,16 @@ class _Error(NamedTuple):
 def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], int, bool]:
     """The events that `errors` names.
 
-    Also how many entries name none of `events`, and whether `errors` is no list of objects at all. An
+    Also how many entries name none of `events`, and whether some of it is no list of objects. An
     `eventId` is an interaction id: where several events have it, none of them is named alone.
     """
-    if errors is None:
-        errors = []
-    if not isinstance(errors, list) or not all(isinstance(error, dict) for error in errors):
+    entries = [] if errors is None else errors
+    if not isinstance(entries, list):
         return {}, 0, True
+    readable = [error for error in entries if isinstance(error, dict)]
     named: dict[int, _Error] = {}
     strangers = 0
-    for error in errors:
+    for error in readable:
         index, event_id = error.get("index"), error.get("eventId")
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(events):
             indices = [index]
@@ -191,7 +191,7 @@ def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], 
             so_far = named.get(each, _Error("", again=True, alone=False))
             again = error.get("retryable") is True and so_far.again
             named[each] = _Error(message, again, so_far.alone or len(indices) == 1)
-    return named, strangers, False
+    return named, strangers, len(readable) < len(entries)
 
 
 def _stop(answer: Answer, url: str, said: str) -> EbingestError:

@@ -6,7 +6,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from eventbridge_cli.errors import StorageError
+from eventbridge_cli.errors import ConfigurationError, EbingestError, StorageError, is_lack_of_space
 
 _PROBE_BYTES = 4096  # a disk that is full takes a file, but nothing in it
 
@@ -15,7 +15,8 @@ def check_file(path: Path) -> None:
     """Whether `path` can be appended to or made; its folder must be there.
 
     Raises:
-        StorageError: it can't, and why.
+        ConfigurationError: it can't, and why.
+        StorageError: there is no space.
     """
     try:
         kind = path.stat().st_mode
@@ -37,7 +38,8 @@ def check_folder(path: Path) -> None:
     """Whether files can be made in a folder, which is made with all above it if it is not there yet.
 
     Raises:
-        StorageError: they can't, and why.
+        ConfigurationError: they can't, and why.
+        StorageError: there is no space.
     """
     there = path.absolute()
     while not os.access(there, os.F_OK) and there != there.parent:
@@ -61,8 +63,12 @@ def _check_folder(folder: Path, for_path: Path) -> None:
     except FileNotFoundError as error:
         raise _error(for_path, f"there is no folder {folder}") from error
     except OSError as error:
+        if is_lack_of_space(error):
+            raise StorageError(f"{for_path} can't be written: {error.strerror}.", "Free some space.") from error
         raise _error(for_path, f"{folder}: {error.strerror}") from error
 
 
-def _error(path: Path, why: str) -> StorageError:
-    return StorageError(f"{path} can't be written: {why}.", "Make the folder, mend its rights, or give another path.")
+def _error(path: Path, why: str) -> EbingestError:
+    return ConfigurationError(
+        f"{path} can't be written: {why}.", "Make the folder, mend its rights, or give another path."
+    )

@@ -19,7 +19,7 @@ def test_output_file_is_whole_or_not_there(tmp_path: Path) -> None:
     run = ebingest("dedupe", "-o", "unique.ndjson", cwd=tmp_path, stdin=lines(2) * 2, check=[0])
     assert run.stdout == b""
     assert (tmp_path / "unique.ndjson").read_bytes() == lines(2)
-    assert b"can't be written" in ebingest("dedupe", "-o", "no/u", cwd=tmp_path, stdin=lines(1), check=[5]).stderr
+    assert b"can't be written" in ebingest("dedupe", "-o", "no/u", cwd=tmp_path, stdin=lines(1), check=[3]).stderr
 
 
 def test_explain_names_both_places(tmp_path: Path) -> None:

@@ -1,0 +1,128 @@
+"""Standard streams and output files as they come: closed, full, broken, named twice."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import audit_lines, clean_environment, ebingest, line, lines, scripted
+
+TOOL = f"{shlex.quote(sys.executable)} -m eventbridge_cli"
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full on this system")
+
+
+def shell(command: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command line as a shell runs it; `ebingest` is the tool."""
+    command = command.replace("ebingest", TOOL)
+    env = clean_environment(cwd, **variables)
+    arguments = ["bash", "-c", command]
+    done = subprocess.run(arguments, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.ndjson").write_bytes(lines(3))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("ebingest validate <&-", 0, "read"),
+        ("ebingest validate a.ndjson 2>&-", 0, ""),
+        ("ebingest dedupe a.ndjson >&-", 5, "Standard output can't be written"),
+        ("ebingest validate a.ndjson >&-", 0, "valid"),
+        pytest.param("ebingest dedupe a.ndjson >/dev/full", 5, "No space left", marks=FULL),
+        pytest.param("ebingest validate a.ndjson -o json >/dev/full", 5, "No space left", marks=FULL),
+        pytest.param("ebingest ingest a.ndjson --sandbox -o json >/dev/full", 5, "delivered", marks=FULL),
+        pytest.param("ebingest ingest a.ndjson --sandbox 2>/dev/full", 0, "", marks=FULL),
+        ("ebingest validate a.ndjson --valid-out .", 3, "can't be written: Is a directory"),
+        ("ebingest dedupe a.ndjson -o no/where", 3, "Make the folder"),
+    ],
+)
+def test_streams_and_files_that_take_nothing(folder: Path, command: str, code: int, said: str) -> None:
+    """What can't be printed is an error with a name; what nobody can read ends nothing."""
+    done = shell(command, folder)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+
+
+def test_a_closed_stream_gives_its_number_to_no_file(folder: Path) -> None:
+    """With standard error closed, what is said does not end up in the audit file."""
+    assert shell("ebingest ingest a.ndjson --sandbox -v 2>&- <&-", folder).returncode == 0
+    assert audit_lines(folder / "ingestion_audit.jsonl")[-1]["event"] == "RUN_FINISHED"
+    ebingest("audit", "verify", cwd=folder, check=[0])
+
+
+def test_a_reader_that_goes_away_ends_no_run(folder: Path) -> None:
+    """--verbose into `head`: the run goes on to its end, and its exit code is its own."""
+    (folder / "many.ndjson").write_bytes(b"{}\n" * 2_000 + lines(10))
+    done = shell("(ebingest ingest many.ndjson --sandbox -v; echo $? >code) 2>&1 | head -1", folder)
+    assert done.stdout.count("\n") == 1
+    assert (folder / "code").read_text().strip() == "1"
+    assert audit_lines(folder / "ingestion_audit.jsonl")[-1]["counts"]["delivered"] == 10
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("ingest", "--summary-file", "ingestion_audit.jsonl"),
+        ("ingest", "--audit", "x", "--dead-letters", "./x"),
+        ("validate", "--valid-out", "x", "--invalid-out", "x"),
+    ],
+)
+def test_no_file_has_two_purposes(folder: Path, options: tuple[str, ...]) -> None:
+    """One would overwrite the other: exit 2, and nothing is written."""
+    (folder / "ingestion_audit.jsonl").write_text("precious")
+    assert b"at once" in ebingest(*options, "a.ndjson", cwd=folder, check=[2]).stderr
+    assert (folder / "ingestion_audit.jsonl").read_text() == "precious"
+    assert not (folder / "x").exists()
+
+
+def test_a_summary_file_that_can_not_be_written_is_found_out_first(folder: Path) -> None:
+    """Its folder is not there: exit 3, and nothing is sent."""
+    with scripted({}) as url:
+        settings = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s"}
+        run = ebingest("ingest", "a.ndjson", "--summary-file", "no/s.json", cwd=folder, env=settings, check=[3])
+    assert b"there is no folder no" in run.stderr
+    assert not (folder / "ingestion_audit.jsonl").exists()
+
+
+def test_one_document_of_json(tmp_path: Path) -> None:
+    """`validate -o json` that --max-errors stops prints one document, which says so."""
+    done = ebingest("validate", "-o", "json", "--max-errors", "0", cwd=tmp_path, stdin=b"{}\n" * 3, check=[4])
+    document = json.loads(done.stdout)
+    assert document["stopped"]["code"] == "too_many_errors"
+    assert document["counts"]["rejected"] == len(document["rejections"]) == 1
+
+
+def test_a_file_that_is_called_json(tmp_path: Path) -> None:
+    """Only the option asks for JSON."""
+    assert ebingest("validate", "json", cwd=tmp_path, check=[2]).stdout == b""
+    assert json.loads(ebingest("validate", "no", "-o", "json", cwd=tmp_path, check=[2]).stdout)["exit_code"] == 2
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--strict"])
+def test_max_errors_holds_whatever_is_sent(tmp_path: Path, option: str) -> None:
+    """Without a POST, too."""
+    data = lines(5) + b"{}\n" * 300
+    ebingest("ingest", "--sandbox", option, "--max-errors", "10", cwd=tmp_path, stdin=data, check=[4])
+    ebingest("ingest", "--sandbox", option, "--max-errors", "300", cwd=tmp_path, stdin=data, check=[1])
+    ebingest("ingest", "--sandbox", option, "--max-errors", "", cwd=tmp_path, stdin=data, check=[2])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no named pipes of this kind on Windows")
+def test_strict_reads_pipes_twice(tmp_path: Path) -> None:
+    """A pipe that is named, as <(command) is, can be read but once: what came is sent all the same."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.ndjson").write_bytes(line(7) + b"\n")
+    (tmp_path / "b.ndjson").write_bytes(lines(5))
+    done = shell("cat b.ndjson >pipe & ebingest ingest a.ndjson pipe --strict --sandbox -o json; wait", tmp_path)
+    assert json.loads(done.stdout)["counts"]["delivered"] == 6
+    audit = audit_lines(tmp_path / "ingestion_audit.jsonl")
+    assert ["a.ndjson:1", "pipe:1-5"] in [entry.get("places") for entry in audit]
