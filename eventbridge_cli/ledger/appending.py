@@ -7,6 +7,7 @@ from typing import Self
 
 from eventbridge_cli.errors import StorageError
 
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)  # Windows would write two-byte line breaks
 _OWNER_ONLY = 0o600
 _BLOCK = 64 * 1024
 
@@ -24,7 +25,7 @@ class AppendedLines:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _OWNER_ONLY)
+            self._file = os.open(path, _FLAGS, _OWNER_ONLY)
             self._size = os.fstat(self._file).st_size
             self.last, end = self._last_line()
             self.mended = self._size - end
@@ -59,7 +60,8 @@ class AppendedLines:
         while start > 0:
             step = min(_BLOCK, start)
             start -= step
-            tail = os.pread(self._file, step, start) + tail
+            os.lseek(self._file, start, os.SEEK_SET)  # what is written goes to the end all the same
+            tail = os.read(self._file, step) + tail
             end = tail.rfind(b"\n")
             begin = tail.rfind(b"\n", 0, end) if end >= 0 else -1
             if begin >= 0 or (end >= 0 and start == 0):

@@ -35,6 +35,17 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
     assert path.read_bytes() == b"one\n" + long + b"\nthree\n"
 
 
+def test_a_second_run_without_pread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no `os.pread`: the last line is found, and the next one goes to the end, all the same."""
+    monkeypatch.delattr(os, "pread", raising=False)
+    path = tmp_path / "file"
+    path.write_bytes(b"one\n" + b"y" * 150_000 + b"\n")
+    with AppendedLines(path) as lines:
+        assert lines.last == b"y" * 150_000
+        lines.append(b"three")
+    assert path.read_bytes() == b"one\n" + b"y" * 150_000 + b"\nthree\n"
+
+
 def test_a_file_of_half_a_line(tmp_path: Path) -> None:
     """Nothing but a torn line is an empty file with something mended."""
     path = tmp_path / "file"
