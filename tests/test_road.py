@@ -304,6 +304,14 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, server: Server) -
     assert os.stat(tmp_path / "ingestion_audit.jsonl").st_size > 80000  # noqa: PTH116
 
 
+def test_a_device_that_is_full(tmp_path: Path, server: Server) -> None:
+    """An audit file that is a device, and takes nothing: exit 5 and the remedy, and nothing is sent."""
+    arguments = ("ingest", "--audit", "/dev/full")
+    run = ebingest(*arguments, cwd=tmp_path, env=server.settings, stdin=lines(3), check=[5])
+    assert b"/dev/full can't be written" in run.stderr
+    assert server.requests() == []
+
+
 def test_a_damaged_state_is_set_aside(tmp_path: Path, server: Server) -> None:
     """A damaged record of what is delivered is kept under another name, said, and does not block the run."""
     ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(3), check=[0])

@@ -26,12 +26,11 @@ class AppendedLines:
         self.path = path
         try:
             self._file = os.open(path, _FLAGS, _OWNER_ONLY)
-            self._size = os.fstat(self._file).st_size
-            self.last, end = self._last_line()
-            self.mended = self._size - end
+            size = os.fstat(self._file).st_size
+            self.last, end = self._last_line(size)
+            self.mended = size - end
             if self.mended:
                 os.ftruncate(self._file, end)
-                self._size = end
         except OSError as error:
             raise self._storage_error(error) from error
 
@@ -47,16 +46,22 @@ class AppendedLines:
         """Write `line` and a line break. A write that fails half-way leaves nothing behind."""
         data = line + b"\n"
         try:
-            if os.write(self._file, data) != len(data):
+            written = os.write(self._file, data)
+            if written != len(data):
+                self._take_back(written)
                 raise OSError(28, "no space is left on the disk")  # ENOSPC: all that a short write to a file means
         except OSError as error:
-            os.ftruncate(self._file, self._size)
             raise self._storage_error(error) from error
-        self._size += len(data)
 
-    def _last_line(self) -> tuple[bytes | None, int]:
+    def _take_back(self, size: int) -> None:
+        """Cut off the bytes that were just written, unless another run has written behind them."""
+        end = os.lseek(self._file, 0, os.SEEK_CUR)
+        if os.fstat(self._file).st_size == end:
+            os.ftruncate(self._file, end - size)
+
+    def _last_line(self, size: int) -> tuple[bytes | None, int]:
         """The last line that has its line break, and the offset behind it."""
-        start, tail = self._size, b""
+        start, tail = size, b""
         while start > 0:
             step = min(_BLOCK, start)
             start -= step

@@ -55,22 +55,42 @@ def test_a_file_of_half_a_line(tmp_path: Path) -> None:
     assert path.read_bytes() == b""
 
 
-def test_a_write_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
-    """At the limit of the disk an append fails with a remedy, and the file ends with its last whole line."""
-    code = (
+def limited(code: str, folder: Path) -> str:
+    """What `code` prints, where no file may be larger than 100 bytes."""
+    head = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from eventbridge_cli.errors import StorageError\n"
         "from eventbridge_cli.ledger.appending import AppendedLines\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", head + code], cwd=folder, capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def test_a_write_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
+    """At the limit of the disk an append fails with a remedy, and the file ends with its last whole line."""
+    code = (
         "with AppendedLines(Path('file')) as lines:\n"
         "    lines.append(b'x' * 80)\n"
         "    try: lines.append(b'y' * 80)\n"
         "    except StorageError as error: print(error)\n"
         "    lines.append(b'z')\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "can't be written" in run.stdout
+    assert "can't be written" in limited(code, tmp_path)
     assert (tmp_path / "file").read_bytes() == b"x" * 80 + b"\nz\n"
+
+
+def test_a_write_that_fails_leaves_the_lines_of_others(tmp_path: Path) -> None:
+    """What another run has appended meanwhile stays."""
+    code = (
+        "with AppendedLines(Path('file')) as ours, AppendedLines(Path('file')) as theirs:\n"
+        "    ours.append(b'x' * 40)\n"
+        "    theirs.append(b't' * 40)\n"
+        "    try: ours.append(b'y' * 80)\n"
+        "    except StorageError as error: print(error)\n"
+    )
+    assert "can't be written" in limited(code, tmp_path)
+    assert (tmp_path / "file").read_bytes() == b"x" * 40 + b"\n" + b"t" * 40 + b"\n"
 
 
 def test_a_path_that_can_not_be_written(tmp_path: Path) -> None:
