@@ -323,14 +323,27 @@ def test_a_damaged_state_is_set_aside(tmp_path: Path, server: Server) -> None:
 
 
 def test_torn_lines_are_mended_on_the_next_start(tmp_path: Path, server: Server) -> None:
-    """Half a line at the end of the audit file or the dead letters is cut off, and told; the chain stays whole."""
-    ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=b"nonsense\n", check=[1])
-    for name in ("ingestion_audit.jsonl", "dead_letters.ndjson"):
-        with (tmp_path / name).open("ab") as file:
-            file.write(b'{"half a li')
+    """Half a line at the end of the audit file is cut off, and told; the chain stays whole."""
+    ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(1), check=[0])
+    with (tmp_path / "ingestion_audit.jsonl").open("ab") as file:
+        file.write(b'{"half a li')
     run = ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(1), check=[0])
-    assert run.stderr.count(b"half a line") == 2
+    assert run.stderr.count(b"half a line") == 1
     ebingest("audit", "verify", cwd=tmp_path, check=[0])
     started = [entry for entry in audit_lines(tmp_path / "ingestion_audit.jsonl") if entry["event"] == "RUN_STARTED"]
     assert [entry["mended_bytes"] for entry in started] == [0, 11]
-    assert len(audit_lines(tmp_path / "dead_letters.ndjson")) == 1
+
+
+def test_letters_that_people_edit_are_not_cut(tmp_path: Path, server: Server) -> None:
+    """A last letter without its line break stays, and so does one that was broken by hand; that is told."""
+    path = tmp_path / "dead_letters.ndjson"
+    for edited in (bytes.rstrip, lambda text: text.rstrip(b"}\n")):
+        ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=b"nonsense\n", check=[1])
+        path.write_bytes(edited(path.read_bytes()))
+        before = path.read_bytes()
+        run = ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=b"nonsense\n", check=[1])
+        assert path.read_bytes().startswith(before + b"\n{")
+        assert (b"half a line" in run.stderr) == (not before.endswith(b"}"))
+    run = ebingest("replay", path, "--dry-run", "-o", "json", cwd=tmp_path, check=[1])
+    assert json.loads(run.stdout)["counts"]["read"] == 4
+    assert b"1  unreadable: no_letter" in run.stderr

@@ -1,5 +1,6 @@
-"""A file of lines that only grows, is readable by its owner alone, and never keeps half a line."""
+"""A file of lines that only grows, is readable by its owner alone, and never joins a line to half of another."""
 
+import json
 import os
 from pathlib import Path
 from types import TracebackType
@@ -15,22 +16,32 @@ _BLOCK = 64 * 1024
 class AppendedLines:
     """Appends whole lines to `path`.
 
-    A torn last line, left by a run that was killed while writing, is cut off on opening; `mended` says how many
-    bytes that were. `last` is the last whole line, without its line break, if the file had one.
+    On opening, a last line without its line break gets it, if it is a whole JSON object: not every editor writes one.
+    Half a line, left by a run that was killed while writing, is cut off; `mended` says how many bytes that were.
+    `last` is the last whole line, without its line break, if the file had one.
+
+    Args:
+        path: the file; made if it is not there.
+        keep_half: half a line gets its line break, too, since people write to the file.
 
     Raises:
         StorageError: the file can't be opened, or (on `append`) written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep_half: bool = False) -> None:
         self.path = path
         try:
             self._file = os.open(path, _FLAGS, _OWNER_ONLY)
             size = os.fstat(self._file).st_size
-            self.last, end = self._last_line(size)
-            self.mended = size - end
-            if self.mended:
-                os.ftruncate(self._file, end)
+            self.last, rest = self._last_line(size)
+            whole = _is_object(rest)
+            self.mended = 0 if whole else len(rest)
+            if whole:
+                self.last = rest
+            if whole or (rest and keep_half):
+                os.write(self._file, b"\n")
+            elif rest:
+                os.ftruncate(self._file, size - len(rest))
         except OSError as error:
             raise self._storage_error(error) from error
 
@@ -59,8 +70,8 @@ class AppendedLines:
         if os.fstat(self._file).st_size == end:
             os.ftruncate(self._file, end - size)
 
-    def _last_line(self, size: int) -> tuple[bytes | None, int]:
-        """The last line that has its line break, and the offset behind it."""
+    def _last_line(self, size: int) -> tuple[bytes | None, bytes]:
+        """The last line that has its line break, and what stands behind it."""
         start, tail = size, b""
         while start > 0:
             step = min(_BLOCK, start)
@@ -70,14 +81,21 @@ class AppendedLines:
             end = tail.rfind(b"\n")
             begin = tail.rfind(b"\n", 0, end) if end >= 0 else -1
             if begin >= 0 or (end >= 0 and start == 0):
-                return tail[begin + 1 : end], start + end + 1
-        return None, 0
+                return tail[begin + 1 : end], tail[end + 1 :]
+        return None, tail
 
     def _storage_error(self, error: OSError) -> StorageError:
         return StorageError(
             f"{self.path} can't be written: {error.strerror}.",
             "Free some space or give another path, then run the same command again: it resumes.",
         )
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def half_a_line(path: Path, size: int) -> str:

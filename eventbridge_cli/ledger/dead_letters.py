@@ -10,7 +10,7 @@ from typing import Self
 
 from eventbridge_cli.facts import Fact, Receipt
 from eventbridge_cli.flow import Origin, Rejection
-from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
+from eventbridge_cli.ledger.appending import AppendedLines
 
 
 class DeadLetters:
@@ -79,9 +79,9 @@ class DeadLetters:
         self._lines.append(json.dumps(letter, ensure_ascii=False, separators=(",", ":")).encode())
 
     def _opened(self, path: Path) -> AppendedLines:
-        lines = AppendedLines(path)
+        lines = AppendedLines(path, keep_half=True)
         if lines.mended:
-            self._warn(half_a_line(path, lines.mended))
+            self._warn(f"{path} ended in half a line ({lines.mended:,} bytes); it is kept, on a line of its own.")
         return lines
 
 

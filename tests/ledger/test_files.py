@@ -67,6 +67,18 @@ def limited(code: str, folder: Path) -> str:
     return run.stdout
 
 
+@pytest.mark.parametrize("before", [b"", b'{"a": 1}\n'])
+@pytest.mark.parametrize("keep_half", [False, True])
+def test_a_last_line_that_lacks_its_line_break_alone(tmp_path: Path, before: bytes, *, keep_half: bool) -> None:
+    """A whole object that an editor left without a line break gets it, and is the last line."""
+    path, whole = tmp_path / "file", b'{"b": "' + b"y" * 150_000 + b'"}'
+    path.write_bytes(before + whole)
+    with AppendedLines(path, keep_half=keep_half) as lines:
+        assert (lines.last, lines.mended) == (whole, 0)
+        lines.append(b"{}")
+    assert path.read_bytes() == before + whole + b"\n{}\n"
+
+
 def test_a_write_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
     """At the limit of the disk an append fails with a remedy, and the file ends with its last whole line."""
     code = (
