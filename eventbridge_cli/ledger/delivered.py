@@ -26,13 +26,24 @@ CREATE TABLE IF NOT EXISTS delivered (
 ) WITHOUT ROWID;
 """
 _INSERT_KEYS = "INSERT INTO recent VALUES (?, ?, ?)"
-_SORT_IN = """
+_EACH_RECENT = """
 WITH RECURSIVE position(i) AS (
     SELECT 0 UNION ALL SELECT i + 1 FROM position WHERE i + 1 < (SELECT max(length(keys)) / 16 FROM recent)
+), each(key, run, at) AS (
+    SELECT substr(keys, i * 16 + 1, 16), run, at FROM recent JOIN position ON i * 16 < length(keys)
 )
-INSERT OR REPLACE INTO delivered
-    SELECT substr(keys, i * 16 + 1, 16) AS key, run, at FROM recent JOIN position ON i * 16 < length(keys) ORDER BY key
 """
+_SORT_IN = _EACH_RECENT + "INSERT OR REPLACE INTO delivered SELECT * FROM each ORDER BY key"  # noqa: S608
+COUNT_DELIVERED = f"""
+{_EACH_RECENT}
+SELECT
+    (SELECT count(*) FROM delivered)
+    + (SELECT count(*) FROM each WHERE NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.key = each.key)),
+    count(DISTINCT run),
+    max(at)
+FROM (SELECT run, at FROM delivered UNION ALL SELECT run, at FROM recent)
+"""  # noqa: S608
+"""How many events were delivered, by how many runs, and when the last one was."""
 _DAY = 86_400
 _MOST_VARIABLES = 500
 _LOCK_SECONDS = 10.0

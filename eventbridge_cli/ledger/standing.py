@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from eventbridge_cli.ledger.delivered import COUNT_DELIVERED
 from eventbridge_cli.ledger.history import RunStory, runs_of
 
 
@@ -53,7 +54,7 @@ def _scope(path: Path) -> Scope:
     mode = "immutable=1" if at_rest else "mode=ro"
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as connection:
-            row = connection.execute("SELECT count(*), count(DISTINCT run), max(at) FROM delivered").fetchone()
+            row = connection.execute(COUNT_DELIVERED).fetchone()
     except sqlite3.Error as error:
         return Scope(path.stem, 0, 0, "", held_by, str(error))
     newest = datetime.fromtimestamp(row[2], UTC).isoformat() if row[2] else ""

@@ -158,6 +158,20 @@ def test_status_says_where_things_stand(folder: Path) -> None:
     assert (report["scopes"][0]["delivered"], report["pending"], report["scopes"][0]["held_by"]) == (30, 0, None)
 
 
+def test_status_counts_what_the_last_run_delivered(tmp_path: Path, server: Server) -> None:
+    """What a first run delivered counts at once; what a second one sends again counts once."""
+
+    def delivered() -> tuple[int, int]:
+        [scope] = json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)["scopes"]
+        assert scope["newest"]
+        return scope["delivered"], scope["runs"]
+
+    ebingest("ingest", "--chunk-events", "7", cwd=tmp_path, env=server.settings, stdin=lines(30), check=[0])
+    assert delivered() == (30, 1)
+    ebingest("ingest", "--resend", cwd=tmp_path, env=server.settings, stdin=lines(32), check=[0])
+    assert delivered() == (32, 2)
+
+
 def test_status_of_nothing(tmp_path: Path) -> None:
     """Where nothing is on record it says so, exit 0."""
     assert b"nothing is on record" in ebingest("status", cwd=tmp_path, check=[0]).stdout
