@@ -76,7 +76,9 @@ class DeadLetters:
             **why,
             **_record(data),
         }
-        self._lines.append(json.dumps(letter, ensure_ascii=False, separators=(",", ":")).encode())
+        text = json.dumps(letter, ensure_ascii=False, separators=(",", ":"))
+        # A file's name that is no UTF-8 holds half surrogates; JSON writes them as Python does, as \udcff.
+        self._lines.append(text.encode(errors="backslashreplace"))
 
     def _opened(self, path: Path) -> AppendedLines:
         lines = AppendedLines(path, keep_half=True)

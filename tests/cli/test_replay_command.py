@@ -1,6 +1,7 @@
 """`ebingest replay`, run as a user runs it."""
 
 import json
+import os
 from pathlib import Path
 
 from conftest import Server
@@ -36,6 +37,19 @@ def test_mended_letters_are_delivered_under_their_first_place(tmp_path: Path, se
     places = [record[0] for entry in audit if entry["event"] == "INGESTION_SUCCEEDED" for record in entry["records"]]
     assert places == ["calls.ndjson:1", "calls.ndjson:2", "calls.ndjson:3"]
     assert audit[-1]["replay_of"] == {audit[0]["run"]: 3}
+
+
+def test_files_whose_names_are_no_utf_8(tmp_path: Path, server: Server) -> None:
+    """An input, dead letters and an audit file with such names: all is told, and replayed under the first place."""
+    bad, letters, audit = (tmp_path / os.fsdecode(name) for name in (b"in\xff", b"letters\xff", b"audit\xff"))
+    bad.write_bytes(line(1) + b"\n" + line(2, schemaVersion=9) + b"\n")
+    env = server.settings | {"EBINGEST_AUDIT": str(audit), "EBINGEST_DEAD_LETTERS": str(letters)}
+    ebingest("ingest", bad.name, cwd=tmp_path, env=env, check=[1])
+    letters.write_bytes(letters.read_bytes().replace(b'\\"schemaVersion\\":9', b'\\"schemaVersion\\":2'))
+    ebingest("replay", letters, cwd=tmp_path, env=env, check=[0])
+    assert [sent["interactionId"] for sent in server.events()] == ["interaction-1", "interaction-2"]
+    records = [entry["records"] for entry in audit_lines(audit) if entry["event"] == "INGESTION_SUCCEEDED"]
+    assert [place for [[place, *_]] in records] == [f"{bad.name}:1", f"{bad.name}:2"]
 
 
 def test_what_was_delivered_meanwhile_is_not_sent(tmp_path: Path, server: Server) -> None:
