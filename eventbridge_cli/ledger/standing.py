@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from eventbridge_cli.errors import UsageError
 from eventbridge_cli.ledger.delivered import COUNT_DELIVERED
 from eventbridge_cli.ledger.history import RunStory, runs_of
 
@@ -41,7 +42,11 @@ class Standing:
 
 
 def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
-    """Look at a state folder, an audit file and a dead-letter file; each may be missing."""
+    """Look at a state folder, an audit file and a dead-letter file; each may be missing.
+
+    Raises:
+        UsageError: one of the files can't be read.
+    """
     stories = runs_of(audit) if audit.exists() else []
     scopes = [_scope(path) for path in sorted(state.glob("*.sqlite3"))] if state.is_dir() else []
     return Standing(scopes, stories[-1] if stories else None, _dead(dead_letters))
@@ -81,11 +86,18 @@ def holder(lock: Path) -> int | None:
 def _dead(path: Path) -> dict[str, int]:
     """Dead letters by reason."""
     reasons: Counter[str] = Counter()
-    if path.exists():
+    try:
         with path.open("rb") as file:
             for line in file:
                 try:
                     reasons[str(json.loads(line)["reason"])] += 1
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     reasons["unreadable letter"] += 1
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(
+            f"The dead letters {path} can't be read: {error.strerror}.",
+            "Name the file that `ingest` wrote with --dead-letters, as EBINGEST_DEAD_LETTERS.",
+        ) from error
     return dict(reasons)

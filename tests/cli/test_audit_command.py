@@ -172,6 +172,16 @@ def test_status_counts_what_the_last_run_delivered(tmp_path: Path, server: Serve
     assert delivered() == (32, 2)
 
 
+def test_status_of_letters_that_can_not_be_read(tmp_path: Path) -> None:
+    """A folder in their place is a usage error that names it; one letter that is nested too deeply is counted."""
+    run = ebingest("status", cwd=tmp_path, env={"EBINGEST_DEAD_LETTERS": str(tmp_path)}, check=[2])
+    assert f"The dead letters {tmp_path} can't be read" in run.stderr.decode()
+    nested = b'{"reason":"refused","record":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+    (tmp_path / "dead_letters.ndjson").write_bytes(nested + b'{"reason":"refused","record":"{}"}\n')
+    report = json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)
+    assert report["dead"] == {"unreadable letter": 1, "refused": 1}
+
+
 def test_status_of_nothing(tmp_path: Path) -> None:
     """Where nothing is on record it says so, exit 0."""
     assert b"nothing is on record" in ebingest("status", cwd=tmp_path, check=[0]).stdout
