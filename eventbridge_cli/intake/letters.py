@@ -1,7 +1,6 @@
 """Read dead letters: each gives back the record that it holds, under the place where that was first read."""
 
 import base64
-import binascii
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ class Letters:
     """
 
     def __init__(self, reasons: Sequence[str] = ()) -> None:
-        self._reasons = frozenset(reasons)
+        self._reasons = tuple(reasons)
         self.runs = Counter[str]()
 
     def __call__(
@@ -67,7 +66,7 @@ def _open(item: RawRecord, letter: dict[str, Any]) -> RawRecord | Rejection:
             return RawRecord(origin, json.dumps(record, ensure_ascii=False).encode())
         if "record_base64" in letter:
             return RawRecord(origin, base64.b64decode(str(letter["record_base64"]), validate=True))
-    except (UnicodeEncodeError, binascii.Error):
+    except ValueError:
         return _rejection(item, origin, "no_record", "a letter whose record can't be read", "mend its record")
     return _rejection(item, origin, "no_record", "a letter without its record", "load it from where it was read")
 

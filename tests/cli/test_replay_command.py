@@ -79,3 +79,14 @@ def test_a_file_that_holds_no_letters_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "events.ndjson").write_bytes(lines(2))
     run = ebingest("replay", "events.ndjson", "--dry-run", cwd=tmp_path, check=[1])
     assert b"no_letter" in run.stderr
+
+
+def test_letters_that_were_mended_into_something_else(tmp_path: Path) -> None:
+    """A reason that is a list is none to be chosen by; base64 that is none is rejected with the remedy."""
+    letter = {"source": "calls.ndjson", "line": 3, "reason": ["refused"], "record": None, "record_base64": "é"}
+    write_letters(tmp_path, [letter])
+    arguments = ("replay", "dead_letters.ndjson", "--dry-run", "-o", "json")
+    run = ebingest(*arguments, "--reason", "refused", cwd=tmp_path, check=[0])
+    assert json.loads(run.stdout)["counts"]["read"] == 0
+    run = ebingest(*arguments, cwd=tmp_path, check=[1])
+    assert b"1  unreadable: no_record" in run.stderr
