@@ -14,6 +14,8 @@ from eventbridge_cli.intake.sources import Meter, Source
 _ENVELOPE = 20_000  # bytes that a letter holds beside its record
 _GROWTH = 6  # a byte of a record is at most six in a letter (\\u0000)
 
+_decode = json.JSONDecoder().raw_decode
+
 
 class Letters:
     """A reader of dead letters.
@@ -41,7 +43,8 @@ class Letters:
                 yield item
                 continue
             try:
-                letter = json.loads(item.data)
+                text = item.data.decode()
+                letter = json.loads(text)
             except (ValueError, RecursionError):
                 letter = None
             if not isinstance(letter, dict) or "record" not in letter or "reason" not in letter:
@@ -50,10 +53,10 @@ class Letters:
                 )
             elif not self._reasons or letter["reason"] in self._reasons:
                 self.runs[str(letter.get("run", ""))] += 1
-                yield _open(item, letter)
+                yield _open(item, letter, text)
 
 
-def _open(item: RawRecord, letter: dict[str, Any]) -> RawRecord | Rejection:
+def _open(item: RawRecord, letter: dict[str, Any], text: str) -> RawRecord | Rejection:
     source, line, index = letter.get("source"), letter.get("line"), letter.get("index")
     origin = item.origin
     if isinstance(source, str) and isinstance(line, int):
@@ -63,12 +66,32 @@ def _open(item: RawRecord, letter: dict[str, Any]) -> RawRecord | Rejection:
         if isinstance(record, str):
             return RawRecord(origin, record.encode())
         if record is not None:
-            return RawRecord(origin, json.dumps(record, ensure_ascii=False).encode())
+            return RawRecord(origin, _own_text(text).encode())
         if "record_base64" in letter:
             return RawRecord(origin, base64.b64decode(str(letter["record_base64"]), validate=True))
     except ValueError:
         return _rejection(item, origin, "no_record", "a letter whose record can't be read", "mend its record")
     return _rejection(item, origin, "no_record", "a letter without its record", "load it from where it was read")
+
+
+def _own_text(letter: str) -> str:
+    """The record as a letter, which is known to be JSON, has it: decoded, it would lose digits."""
+    found, at = "", _past("{", letter, 0)
+    while letter[at] != "}":
+        field, at = _decode(letter, at)
+        start = _past(":", letter, at)
+        _, at = _decode(letter, start)
+        if field == "record":
+            found = letter[start:at]
+        at = _past(",", letter, at)
+    return found
+
+
+def _past(mark: str, text: str, at: int) -> int:
+    """The place behind a mark, if it stands there, and the white space around it."""
+    while text[at].isspace() or text[at] == mark:
+        at += 1
+    return at
 
 
 def _rejection(item: RawRecord, origin: Origin, code: str, found: str, remedy: str) -> Rejection:

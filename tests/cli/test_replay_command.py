@@ -2,8 +2,10 @@
 
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
+import pytest
 from conftest import Server
 from support import audit_lines, ebingest, event, line, lines
 
@@ -37,6 +39,19 @@ def test_mended_letters_are_delivered_under_their_first_place(tmp_path: Path, se
     places = [record[0] for entry in audit if entry["event"] == "INGESTION_SUCCEEDED" for record in entry["records"]]
     assert places == ["calls.ndjson:1", "calls.ndjson:2", "calls.ndjson:3"]
     assert audit[-1]["replay_of"] == {audit[0]["run"]: 3}
+
+
+@pytest.mark.parametrize("own", ["1.10", "1e400", "1234567890123456789012345678901234567890.0", '[1.50,{"a":2E-0}]'])
+def test_a_record_mended_as_an_object_keeps_its_digits(tmp_path: Path, server: Server, own: str) -> None:
+    """What is sent is what was written, in a letter on one line and in one that an editor has spread over many."""
+    texts = [line(number, attributes={"own": "OWN"}).replace(b'"OWN"', own.encode()) for number in range(2)]
+    about = b'"source": "calls\\udcff", "line": 3, "more": {"record": 1, "list": [{}, {"a": ",\\""}]}, "reason": "x"'
+    one_line = b'{%b,"record":%b}\n' % (about, texts[0])
+    many_lines = b'{\n  %b,\n\t"record" : %b\n,\n  "index": null\n}\n' % (about, texts[1])
+    (tmp_path / "letters.ndjson").write_bytes(one_line + many_lines)
+    ebingest("replay", "letters.ndjson", cwd=tmp_path, env=server.settings, check=[0])
+    [digest] = [entry["sha256"] for entry in audit_lines(tmp_path / "ingestion_audit.jsonl") if "sha256" in entry]
+    assert digest == sha256(b'{"events":[%b,%b]}' % (texts[0], texts[1])).hexdigest()
 
 
 def test_files_whose_names_are_no_utf_8(tmp_path: Path, server: Server) -> None:
