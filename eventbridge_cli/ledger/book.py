@@ -30,6 +30,7 @@ from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary, summarize
 from eventbridge_cli.ledger.tally import Tally
 
+_LOOK = 0.2  # seconds; `ebingest status` and `doctor` hold a lock for an instant, to see whether a run does
 _TURN = 0.5  # seconds; `ebingest sync` holds the audit file for a line at a time
 
 
@@ -180,7 +181,7 @@ def opened(
         StorageError: a file can't be opened.
     """
     with (
-        locked(where.state, scope, "the same endpoint and client", wait=lock_wait),
+        locked(where.state, scope, "the same endpoint and client", wait=max(lock_wait, _LOOK)),
         locked(where.locks, audit_lock(where.audit), f"the audit file {where.audit}", wait=max(lock_wait, _TURN)),
         AppendedLines(where.audit) as lines,
         DeliveredStore(

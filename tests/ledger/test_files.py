@@ -5,15 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from eventbridge_cli.errors import StateLockedError, StorageError
 from eventbridge_cli.flow import Origin, Problem, Reason, Rejection, Stage
 from eventbridge_cli.ledger.appending import AppendedLines
 from eventbridge_cli.ledger.audit import CHAIN_START, AuditLogger, line_hash
+from eventbridge_cli.ledger.book import Places, opened
 from eventbridge_cli.ledger.dead_letters import DeadLetters
 from eventbridge_cli.ledger.delivered import DeliveredStore
 from eventbridge_cli.ledger.lock import locked
@@ -215,3 +218,13 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         holder.kill()
     with locked(tmp_path, "name", "it"):
         assert (tmp_path / "name.pid").read_text(encoding="ascii") == str(os.getpid())
+
+
+def test_a_look_at_the_lock_keeps_no_run_from_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks whether a run is under way holds its lock meanwhile; a run that starts then tries again."""
+    look = FileLock(tmp_path / "scope.lock")
+    look.acquire()
+    monkeypatch.setattr(time, "sleep", lambda _: look.release())
+    places = Places(state=tmp_path, locks=tmp_path, audit=tmp_path / "audit", dead_letters=None)
+    with opened("run", places, "scope", remember_days=7, lock_wait=0, warn=print, observe=print) as ledger:
+        assert ledger.run == "run"
