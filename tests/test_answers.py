@@ -63,7 +63,8 @@ def test_named_events_are_refused_and_the_others_delivered(tmp_path: Path, statu
     assert got.code == 1
     assert (got.delivered, got.summary["counts"]["refused"]) == (9, 1)
     [letter] = audit_lines(tmp_path / "dead_letters.ndjson")
-    assert (letter["line"], letter["reason"], letter["status"], letter["message"]) == (5, "refused", status, "no")
+    assert (letter["line"], letter["status"], letter["message"]) == (5, status, "no")
+    assert (letter["stage"], letter["reason"]) == ("deliver", "refused")
     assert len(got.posts) == (1 if status != 400 else 2)
 
 

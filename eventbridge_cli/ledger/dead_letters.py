@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from eventbridge_cli.facts import Fact, Receipt
-from eventbridge_cli.flow import Origin, Rejection
+from eventbridge_cli.flow import Origin, Reason, Rejection, Stage
 from eventbridge_cli.ledger.appending import AppendedLines
 
 
@@ -43,8 +43,8 @@ class DeadLetters:
                 self._append(
                     refusal.event.origin,
                     refusal.event.raw,
-                    stage="deliver",
-                    reason="refused",
+                    stage=Stage.DELIVER,
+                    reason=Reason.REFUSED,
                     status=refusal.status,
                     message=refusal.message,
                     attempts=len(fact.attempts),
