@@ -266,11 +266,10 @@ class _Examination:
         return _space(folder)
 
     async def _look_at_locks(self) -> str | _Note:
-        assert self._who is not None  # noqa: S101 - likewise
         everyones = user_state_path("ebingest")
         folder = self._settings.state or everyones
         of_audit = audit_lock(self._settings.audit)
-        scope = scope_name(self._where.ingest_url, self._who.client_id)
+        scope = scope_name(self._where.ingest_url, self._settings.identity)
         locks = (folder / f"{scope}.lock", everyones / f"{of_audit}.lock", folder / f"{of_audit}.lock")
         for process in map(holder, locks):
             if process is not None:

@@ -128,8 +128,13 @@ def ingest(job: Job) -> Summary:
         audit=settings.audit,
         dead_letters=None if job.letters else settings.dead_letters,
     )
-    scope = scope_name(where.ingest_url, who.client_id)
+    scope = scope_name(where.ingest_url, settings.identity)
     lanes = lanes_of(settings)
+    if lanes and not settings.client_id:
+        raise ConfigurationError(
+            "--sync needs GENESYS_CLIENT_ID: with another token, what waits for the data lake is found by it alone.",
+            "Set it to the id of the client that the token was given to.",
+        )
     outgoing = Outgoing(job.run, where.ingest_url, tuple(lane.destination for lane in lanes)) if lanes else None
     with (
         opened(
@@ -277,6 +282,7 @@ async def _noted(
                 f"{item.origin.source} has changed since it was checked for --strict.",
                 "What was sent is on record. Run the same command again when nothing writes to the file.",
             )
+    ledger.tally.read_to_end = not inlet.is_stopped
 
 
 @contextmanager
@@ -361,5 +367,6 @@ def _account_only(items: Iterator[Item], ledger: Ledger, budget: ErrorBudget | N
             ledger.note(item)
             if budget:
                 budget.check(counts.rejected, counts.read)
+    ledger.tally.read_to_end = True
     if budget:
         budget.check(counts.rejected, counts.read, at_end=True)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
@@ -225,6 +226,15 @@ class Settings:
             token_url=None,
             ingest_url=None,
         )
+
+    @property
+    def identity(self) -> str:
+        """What tells one client from another: its id, or where only a ready token is given, a digest of that."""
+        if self.client_id or self.access_token is None:
+            return self.client_id or ""
+        return blake2b(
+            self.access_token.get_secret_value().encode(), digest_size=16, person=b"access token"
+        ).hexdigest()
 
     @property
     def requests_per_second(self) -> float | None:

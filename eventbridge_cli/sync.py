@@ -170,7 +170,7 @@ def left_over(settings: Settings, urls: Sequence[str], run: str, warn: Callable[
             "Set GENESYS_ENV and GENESYS_CLIENT_ID as for the runs.",
         )
     folder = settings.state or user_state_path("ebingest")
-    database = store_path(folder, scope_name(where.ingest_url, settings.client_id or ""))
+    database = store_path(folder, scope_name(where.ingest_url, settings.identity))
     if not database.exists():
         return []
     audit = AuditInTurns(settings.audit, lock_folder(otherwise=folder), run, warn)

@@ -297,6 +297,16 @@ def test_sync_hands_on_what_waits_as_it_was_asked_for(place: Path, server: Serve
     assert b"Nothing waits for the data lake." in nothing.stderr
 
 
+def test_status_names_what_waits(place: Path, server: Server) -> None:
+    """What the data lake has yet to get is no settled matter."""
+    with receiver({}, *[{"status": 503}] * 50) as url:
+        ebingest(*INGEST, "--sync", url, "--sync-grace", "0", cwd=place, env=server.settings | WEBHOOK, check=[0])
+    text = ebingest("status", cwd=place, check=[0]).stdout.decode()
+    assert f"Data lake: {CHUNKS} receipts wait for {url}" in text
+    assert f"Next: hand the {CHUNKS} receipts that wait for the data lake on with: ebingest sync" in text
+    assert "all is settled" not in text
+
+
 def test_sync_leaves_a_target_to_who_holds_it(place: Path, server: Server) -> None:
     """Exit 6 while another process hands over; what waits stays, and goes with the next sync."""
     with receiver({}, *[{"status": 503}] * 50) as url:

@@ -347,3 +347,22 @@ def test_letters_that_people_edit_are_not_cut(tmp_path: Path, server: Server) ->
     run = ebingest("replay", path, "--dry-run", "-o", "json", cwd=tmp_path, check=[1])
     assert json.loads(run.stdout)["counts"]["read"] == 4
     assert b"1  unreadable: no_letter" in run.stderr
+
+
+def test_tokens_have_a_memory_each(tmp_path: Path, server: Server) -> None:
+    """Two ready tokens without a client id may be two clients': what one has sent, the other sends as well."""
+    here = {"GENESYS_ENV": server.url}
+
+    def run(**settings: str) -> dict[str, int]:
+        done = ebingest("ingest", "-o", "json", cwd=tmp_path, env=here | settings, stdin=lines(3), check=[0])
+        counts: dict[str, int] = json.loads(done.stdout)["counts"]
+        return counts
+
+    assert run(GENESYS_ACCESS_TOKEN="one")["delivered"] == 3
+    assert run(GENESYS_ACCESS_TOKEN="two")["delivered"] == 3
+    assert run(GENESYS_ACCESS_TOKEN="one")["duplicate"] == 3
+    assert run(GENESYS_ACCESS_TOKEN="three", GENESYS_CLIENT_ID="a")["delivered"] == 3
+    assert run(GENESYS_ACCESS_TOKEN="four", GENESYS_CLIENT_ID="a")["duplicate"] == 3
+    sync = ("--sync", tmp_path.as_uri())
+    refused = ebingest("ingest", *sync, cwd=tmp_path, env=here | {"GENESYS_ACCESS_TOKEN": "one"}, check=[3])
+    assert b"--sync needs GENESYS_CLIENT_ID" in refused.stderr

@@ -180,10 +180,7 @@ class Screen:
         for warning, count in summary.warnings.items():
             self.warn(f"{count:,} requests count as delivered although {warning}.")
         if summary.unknown_outcomes:
-            self.warn(
-                f"{summary.unknown_outcomes:,} requests got no whole answer, so that nobody knows what became of them; "
-                "what they held is sent again under the same id until it is known."
-            )
+            self.warn(f"{summary.unknown_outcomes:,} requests got no answer; they are sent again under the same id.")
         for name, path in summary.files.items():
             self._line(f"{name.replace('_', ' ').capitalize():13} {safe(path)}")
         self._next(summary, kept=kept, replayed=replayed)
@@ -223,6 +220,8 @@ class Screen:
         for run, count in summary.delivered_earlier.items():
             resend = "" if replayed else "; --resend sends them all the same"
             self._line(f"Skipped       {count:,} that run {safe(run)} delivered{resend}")
+        if not summary.read_to_end:
+            self._line("Input         not read to its end; what is left of it is in none of these counts")
         advice = []
         bad = summary.counts["rejected"] + summary.counts["refused"]
         if summary.stopped:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eventbridge_cli.cli.loading import Output
+from eventbridge_cli.errors import TooManyErrorsError
 
 if TYPE_CHECKING:
+    from eventbridge_cli.ledger.history import RunStory
     from eventbridge_cli.ledger.standing import Scope, Standing
 
 
@@ -39,12 +41,15 @@ def status(
     settings = load(state=state)
     found = standing(settings.state or user_state_path("ebingest"), settings.audit, settings.dead_letters)
     if output is Output.JSON:
-        typer.echo(json.dumps(asdict(found) | {"pending": found.pending}))
+        typer.echo(json.dumps(_document(found)))
         return
     for scope in found.scopes:
         typer.echo(safe(_scope(scope)))
     if found.last_run is not None:
         typer.echo(safe(_last_run(found)))
+    for scope in found.scopes:
+        for target, count in scope.waiting.items():
+            typer.echo(safe(f"Data lake: {count:,} receipts wait for {target}"))
     if found.dead:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.dead.items())
         typer.echo(safe(f"Dead letters in {settings.dead_letters}: {reasons}"))
@@ -52,32 +57,59 @@ def status(
         typer.echo(safe(f"Next: {advice}"))
 
 
+def _document(found: "Standing") -> dict[str, object]:
+    story = found.last_run
+    last_run = story and {name: value for name, value in asdict(story).items() if name != "arrived"}
+    return asdict(found) | {"last_run": last_run, "pending": found.pending}
+
+
 def _scope(scope: "Scope") -> str:
     if scope.problem:
         return f"State {scope.name}: can't be read ({scope.problem})"
     held = "" if scope.held_by is None else f"; a run is under way (process {scope.held_by or 'unknown'})"
-    return f"State {scope.name}: {scope.delivered:,} events delivered by {scope.runs:,} runs, last {scope.newest}{held}"
+    last = f", last {scope.newest}" if scope.newest else ""
+    return f"State {scope.name}: {scope.delivered:,} events delivered by {scope.runs:,} runs{last}{held}"
 
 
 def _last_run(found: "Standing") -> str:
     story = found.last_run
     assert story is not None  # noqa: S101 - the caller looked
     if story.counts is None:
-        return f"Last run {story.run}: did not finish, {len(story.in_flight):,} requests had no outcome"
+        what = "under way" if found.under_way else "did not finish"
+        return f"Last run {story.run}: {what}, {len(story.in_flight):,} requests have no outcome"
     parts = ", ".join(f"{count:,} {name}" for name, count in story.counts.items())
-    return f"Last run {story.run}: exit {story.exit_code}; {parts}"
+    rest = "" if story.read_to_end else "; the input was not read to its end"
+    return f"Last run {story.run}: exit {story.exit_code}; {parts}{rest}"
 
 
 def _advice(found: "Standing", dead_letters: Path) -> list[str]:
     story = found.last_run
     if story is None and not found.scopes:
         return ["nothing is on record here; load something with: ebingest ingest FILE"]
-    under_way = any(scope.held_by is not None for scope in found.scopes)
     advice = []
-    if under_way:
+    if found.under_way:
         advice.append("wait for the run that is under way")
-    elif story is not None and (story.counts is None or found.pending):
-        advice.append("run the same ingest command again: it sends what is pending, and nothing twice")
+    elif story is not None and (again := _again(story)):
+        advice.append(again)
     if found.dead:
         advice.append(f"mend the records in {dead_letters}, then: ebingest replay {dead_letters}")
+    if waiting := sum(sum(scope.waiting.values()) for scope in found.scopes):
+        advice.append(f"hand the {waiting:,} receipts that wait for the data lake on with: ebingest sync")
+    if any(scope.problem for scope in found.scopes):
+        advice.append("the next run sets a state that is damaged aside, and sends again what it can't look up any more")
     return advice or ["nothing: all is settled"]
+
+
+def _again(story: "RunStory") -> str:
+    """How the last run goes on; empty if it was the whole of it."""
+    command = "the replay" if story.replay else "the same ingest command"
+    pending = (story.counts or {}).get("pending", 0)
+    if story.counts is None:
+        return f"run {command} again: it sends what is pending, and nothing twice"
+    if story.strict and pending and story.exit_code == 1:
+        return f"mend the bad records in the input, then run {command} again: --strict has sent nothing"
+    if story.exit_code == TooManyErrorsError.exit_code:
+        return f"mend the bad records in the input, or raise --max-errors, then run {command} again"
+    if pending or not story.read_to_end:
+        return f"run {command} again: it sends what is pending, and nothing twice"
+    return ""

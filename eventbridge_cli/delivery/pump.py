@@ -33,6 +33,11 @@ class Pump(Generic[T]):
         self._stopped = False
         threading.Thread(target=self._pull, name="intake", daemon=True).start()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped, and so need not have come to the end."""
+        return self._stopped
+
     def stop(self) -> None:
         """End the iteration, even while the thread is waiting for input."""
         self._stopped = True
@@ -94,6 +99,11 @@ class Inlet(Generic[T]):
         self._stopped = asyncio.Event()
         self._buffer = bytearray(_MOST_BYTES_AHEAD)
         self._begin = self._end = 0  # of what is in the buffer and not yet taken
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped, and so need not have come to the end."""
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """End the iteration, even while it waits for a message."""

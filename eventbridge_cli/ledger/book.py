@@ -140,6 +140,7 @@ class Ledger:
             self._audit.write(
                 "RUN_FINISHED",
                 counts=summary.counts,
+                read_to_end=summary.read_to_end,
                 exit_code=summary.exit_code,
                 stopped=summary.stopped and summary.stopped["code"],
                 requests=summary.requests,

@@ -61,7 +61,10 @@ class Finding:
 
 @dataclass(slots=True)
 class RunStory:
-    """A run as its lines tell it. `recount` is drawn from them, `counts` is what the run said at its end."""
+    """A run as its lines tell it. `recount` is drawn from them, `counts` is what the run said at its end.
+
+    `arrived` are the places of records that a replay sent, or found delivered.
+    """
 
     run: str
     started: str = ""
@@ -70,26 +73,38 @@ class RunStory:
     counts: dict[str, int] | None = None
     recount: dict[str, int] = field(default_factory=dict)
     in_flight: dict[str, list[str]] = field(default_factory=dict)
+    strict: bool = False
+    replay: bool = False
+    read_to_end: bool = True
+    arrived: set[str] = field(default_factory=set)
 
     def take(self, entry: dict[str, Any]) -> None:
         """Take in the next line of this run."""
         match entry["event"]:
             case "RUN_STARTED":
-                self.started = entry["time"]
+                self.started, self.strict = entry["time"], bool(entry.get("strict"))
+                self.replay = bool(entry.get("replay"))
             case "INGESTION_REJECTED":
                 self._count("rejected", 1)
             case "DUPLICATE_DROPPED":
                 self._count("duplicate", 1)
+                self._arrive(entry)
             case "BATCH_SUBMITTED":
                 self.in_flight[entry["request_id"]] = entry["places"]
             case "INGESTION_SUCCEEDED":
                 self._count("delivered", len(entry["records"]))
+                self._arrive(entry)
             case "INGESTION_FAILED":
                 self._count(entry["outcome"], len(entry["records"]))
             case "RUN_FINISHED":
                 self.finished, self.exit_code, self.counts = entry["time"], entry["exit_code"], entry["counts"]
+                self.read_to_end = bool(entry.get("read_to_end", True))
         if entry["event"] in _OUTCOMES:
             self.in_flight.pop(entry["request_id"], None)
+
+    def _arrive(self, entry: dict[str, Any]) -> None:
+        if self.replay:
+            self.arrived.update(_places(entry))
 
     def _count(self, outcome: str, records: int) -> None:
         self.recount[outcome] = self.recount.get(outcome, 0) + records
@@ -234,10 +249,15 @@ def _interactions(entry: dict[str, Any]) -> list[str]:
     return [record[1] for record in entry.get("records", [])]
 
 
+def place_of(entry: dict[str, Any]) -> str:
+    """Where the record stands that an entry, or a dead letter, tells of."""
+    index = "" if entry["index"] is None else f"[{entry['index']}]"
+    return f"{entry['source']}:{entry['line']}{index}"
+
+
 def _places(entry: dict[str, Any]) -> list[str]:
     if "line" in entry:
-        index = "" if entry["index"] is None else f"[{entry['index']}]"
-        return [f"{entry['source']}:{entry['line']}{index}"]
+        return [place_of(entry)]
     return entry.get("places") or [record[0] for record in entry.get("records", [])]
 
 

@@ -58,6 +58,7 @@ INSERT_DELIVERY = "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 _OF_DESTINATION = "target = ? AND content = ? AND form = ?"
 _NAMED = f"SELECT name, last FROM batch WHERE {_OF_DESTINATION}"  # noqa: S608
 _OLDEST = f"SELECT id, size FROM receipt WHERE {_OF_DESTINATION} ORDER BY id LIMIT ?"  # noqa: S608
+COUNT_WAITING = "SELECT target, count(*) FROM receipt GROUP BY target ORDER BY target"
 _COLUMNS = "request_id, run, delivered_at, head, listed, bodies"
 _BUSY_SECONDS = 10.0
 

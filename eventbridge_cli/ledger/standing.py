@@ -3,21 +3,27 @@
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.ledger.delivered import COUNT_DELIVERED
-from eventbridge_cli.ledger.history import RunStory, runs_of
+from eventbridge_cli.ledger.history import RunStory, place_of, runs_of
+from eventbridge_cli.ledger.outbox import COUNT_WAITING
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is delivered to one endpoint by one client. `held_by` is the process of a run that is under way."""
+    """What is delivered to one endpoint by one client. `held_by` is the process of a run that is under way.
+
+    `waiting` are the receipts that each target of the data lake is still to get.
+    """
 
     name: str
     delivered: int
@@ -25,15 +31,21 @@ class Scope:
     newest: str
     held_by: int | None = None
     problem: str = ""
+    waiting: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All of it."""
+    """All of it. `dead` are the letters, by reason, whose records no replay has brought to their end since."""
 
     scopes: list[Scope] = field(default_factory=list)
     last_run: RunStory | None = None
     dead: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a run is."""
+        return any(scope.held_by is not None for scope in self.scopes)
 
     @property
     def pending(self) -> int:
@@ -49,7 +61,8 @@ def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
     """
     stories = runs_of(audit) if audit.exists() else []
     scopes = [_scope(path) for path in sorted(state.glob("*.sqlite3"))] if state.is_dir() else []
-    return Standing(scopes, stories[-1] if stories else None, _dead(dead_letters))
+    replays = [story for story in stories if story.arrived]
+    return Standing(scopes, stories[-1] if stories else None, _dead(dead_letters, replays))
 
 
 def _scope(path: Path) -> Scope:
@@ -60,10 +73,11 @@ def _scope(path: Path) -> Scope:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as connection:
             row = connection.execute(COUNT_DELIVERED).fetchone()
+            waiting = dict(connection.execute(COUNT_WAITING).fetchall())
     except sqlite3.Error as error:
         return Scope(path.stem, 0, 0, "", held_by, str(error))
     newest = datetime.fromtimestamp(row[2], UTC).isoformat() if row[2] else ""
-    return Scope(path.stem, row[0], row[1], newest, held_by)
+    return Scope(path.stem, row[0], row[1], newest, held_by, waiting=waiting)
 
 
 def holder(lock: Path) -> int | None:
@@ -83,14 +97,15 @@ def holder(lock: Path) -> int | None:
         return None
 
 
-def _dead(path: Path) -> dict[str, int]:
-    """Dead letters by reason."""
+def _dead(path: Path, replays: Sequence[RunStory]) -> dict[str, int]:
+    """Dead letters by reason, without those whose record has arrived by a later replay."""
     reasons: Counter[str] = Counter()
     try:
         with path.open("rb") as file:
             for line in file:
                 try:
-                    reasons[str(json.loads(line)["reason"])] += 1
+                    letter = json.loads(line)
+                    reasons[str(letter["reason"])] += not _has_arrived(letter, replays)
                 except (ValueError, KeyError, TypeError, RecursionError):
                     reasons["unreadable letter"] += 1
     except FileNotFoundError:
@@ -100,4 +115,9 @@ def _dead(path: Path) -> dict[str, int]:
             f"The dead letters {path} can't be read: {error.strerror}.",
             "Name the file that `ingest` wrote with --dead-letters, as EBINGEST_DEAD_LETTERS.",
         ) from error
-    return dict(reasons)
+    return dict(+reasons)
+
+
+def _has_arrived(letter: dict[str, Any], replays: Sequence[RunStory]) -> bool:
+    later = [story for story in replays if story.run > str(letter.get("run"))]
+    return bool(later) and any(place_of(letter) in story.arrived for story in later)

@@ -11,7 +11,10 @@ DONE, SOME_BAD, PENDING = 0, 1, 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run did, with its exit code. Times in seconds, sizes in bytes."""
+    """What a run did, with its exit code. Times in seconds, sizes in bytes.
+
+    Where the input was not `read_to_end`, what is left of it stands in none of the counts.
+    """
 
     run: str
     exit_code: int
@@ -23,6 +26,7 @@ class Summary:
     delivered_earlier: dict[str, int]
     pending_causes: dict[str, int]
     withheld: bool
+    read_to_end: bool
     warnings: dict[str, int]
     chunks: int
     requests: int
@@ -64,6 +68,7 @@ def summarize(
         delivered_earlier=dict(tally.skipped),
         pending_causes=dict(tally.causes.most_common()),
         withheld=tally.withheld,
+        read_to_end=tally.read_to_end,
         warnings=dict(tally.warnings),
         chunks=tally.chunks,
         requests=tally.requests,

@@ -39,6 +39,7 @@ class Tally(Account):
     causes: Counter[str] = field(default_factory=Counter)
     syncs: dict[str, SyncCounts] = field(default_factory=dict)
     withheld: bool = False  # --strict kept everything back, since a record was bad
+    read_to_end: bool = False
     requests: int = 0
     retries: int = 0
     unknown: int = 0

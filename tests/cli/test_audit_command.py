@@ -1,6 +1,7 @@
 """`ebingest audit` and `ebingest status`, on the files of real runs."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,44 @@ def test_status_of_nothing(tmp_path: Path) -> None:
     """Where nothing is on record it says so, exit 0."""
     assert b"nothing is on record" in ebingest("status", cwd=tmp_path, check=[0]).stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def advice(folder: Path) -> list[str]:
+    """What `status` says to type next."""
+    text = ebingest("status", cwd=folder, check=[0]).stdout.decode()
+    return [line.removeprefix("Next: ") for line in text.splitlines() if line.startswith("Next: ")]
+
+
+def test_status_after_a_run_that_was_cut_short(tmp_path: Path, server: Server) -> None:
+    """All that was read is delivered, but not all was read: the summary, the audit file and `status` say so."""
+    text = lines(200) + b"x\n" * 3 + lines(5_000)
+    arguments = ("ingest", "--max-errors", "2", "-o", "json")
+    run = ebingest(*arguments, cwd=tmp_path, env=server.settings, stdin=text, check=[4])
+    assert json.loads(run.stdout)["read_to_end"] is False
+    assert b"not read to its end" in run.stderr
+    assert b"the input was not read to its end" in ebingest("status", cwd=tmp_path, check=[0]).stdout
+    assert "raise --max-errors, then run the same ingest command again" in advice(tmp_path)[0]
+    run = ebingest("ingest", "-o", "json", cwd=tmp_path, env=server.settings, stdin=text, check=[1])
+    assert json.loads(run.stdout)["read_to_end"] is True
+    assert b"not read to its end" not in run.stderr
+
+
+def test_status_after_a_strict_run_that_sent_nothing(tmp_path: Path, server: Server) -> None:
+    """The same command would send nothing again."""
+    ebingest("ingest", "--strict", cwd=tmp_path, env=server.settings, stdin=lines(3) + b"{}\n", check=[1])
+    assert advice(tmp_path)[0].startswith("mend the bad records in the input")
+
+
+def test_status_forgets_letters_that_were_replayed(tmp_path: Path, server: Server) -> None:
+    """A mended letter whose record has arrived is settled; one that fails again is not, nor is a new one."""
+    ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=b"{}\n[1]\n" + lines(1), check=[1])
+    letters = tmp_path / "dead_letters.ndjson"
+    assert len(letters.read_bytes().splitlines()) == 2
+    letters.write_bytes(letters.read_bytes().replace(b'"record":"{}"', b'"record":' + line(7)))
+    ebingest("replay", letters.name, cwd=tmp_path, env=server.settings, check=[1])
+    assert json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)["dead"] == {
+        "schema_violation": 1
+    }
+    time.sleep(1.1)  # runs are told apart by the second in which they begin
+    ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=b"{}\n", check=[1])
+    assert sum(json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)["dead"].values()) == 2
