@@ -145,9 +145,9 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_a_state_folder_that_can_not_be_written(tmp_path: Path, server: Server) -> None:
-    """A state folder that can't be made: exit 5, nothing is sent, and the message names --state."""
+    """A state folder that can't be made: exit 3, nothing is sent, and the message names --state."""
     (tmp_path / "file").write_bytes(b"")
-    run = ebingest("ingest", "--state", "file/state", cwd=tmp_path, env=server.settings, stdin=lines(3), check=[5])
+    run = ebingest("ingest", "--state", "file/state", cwd=tmp_path, env=server.settings, stdin=lines(3), check=[3])
     assert b"--state" in run.stderr
     assert server.requests() == []
 

@@ -94,9 +94,11 @@ def carry_out(job: "Job", screen: "Screen", output: Output) -> NoReturn:
     from eventbridge_cli.run import ingest
 
     watched, summary_file = Watched(job), job.settings.summary_file
+    later = [summary_file, None if job.letters else job.settings.dead_letters]
     with watched.told_of_failure():
-        if summary_file is not None and not (summary_file.exists() and not summary_file.is_file()):
-            check_file(summary_file)
+        for path in later:
+            if path is not None and (path.is_file() or not path.exists()):  # a device or a pipe takes what it gets
+                check_file(path)
         summary = ingest(watched.job)
         screen.summary(summary, kept=job.state is None, replayed=job.letters is not None)
         document = json.dumps(summary.as_dict())

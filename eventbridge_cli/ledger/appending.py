@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eventbridge_cli.errors import StorageError
+from eventbridge_cli.errors import StorageError, unwritable
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)  # Windows would write two-byte line breaks
 _OWNER_ONLY = 0o600
@@ -25,13 +25,17 @@ class AppendedLines:
         keep_half: half a line gets its line break, too, since people write to the file.
 
     Raises:
-        StorageError: the file can't be opened, or (on `append`) written.
+        ConfigurationError: the file can't be opened.
+        StorageError: it can't be written.
     """
 
     def __init__(self, path: Path, *, keep_half: bool = False) -> None:
         self.path = path
         try:
             self._file = os.open(path, _FLAGS, _OWNER_ONLY)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        try:
             size = os.fstat(self._file).st_size
             self.last, rest = self._last_line(size)
             whole = _is_object(rest)

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from eventbridge_cli.errors import StateLockedError, StorageError
+from eventbridge_cli.errors import ConfigurationError, EbingestError, StateLockedError, StorageError, is_lack_of_space
 
 
 @contextmanager
@@ -20,7 +20,8 @@ def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator
 
     Raises:
         StateLockedError: another run holds it.
-        StorageError: the folder can't be written.
+        ConfigurationError: the folder can't be written.
+        StorageError: there is no space.
     """
     holder = folder / f"{name}.pid"
     lock = FileLock(folder / f"{name}.lock")
@@ -35,10 +36,7 @@ def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator
         ) from error
     except OSError as error:
         lock.release()
-        raise StorageError(
-            f"The state folder {folder} can't be written: {error.strerror}.",
-            "Give another folder with --state, then run the same command again.",
-        ) from error
+        raise _unusable(folder, error) from error
     try:
         yield
     finally:
@@ -50,7 +48,8 @@ def try_lock(folder: Path, name: str) -> FileLock | None:
     """Take the lock `name` in `folder`, or None if another process holds it. Whoever takes it releases it.
 
     Raises:
-        StorageError: the folder can't be written.
+        ConfigurationError: the folder can't be written.
+        StorageError: there is no space.
     """
     lock = FileLock(folder / f"{name}.lock")
     try:
@@ -58,11 +57,16 @@ def try_lock(folder: Path, name: str) -> FileLock | None:
     except Timeout:
         return None
     except OSError as error:
-        raise StorageError(
-            f"The state folder {folder} can't be written: {error.strerror}.",
-            "Give another folder with --state, then run the same command again.",
-        ) from error
+        raise _unusable(folder, error) from error
     return lock
+
+
+def _unusable(folder: Path, error: OSError) -> EbingestError:
+    kind = StorageError if is_lack_of_space(error) else ConfigurationError
+    return kind(
+        f"The state folder {folder} can't be written: {error.strerror}.",
+        "Give another folder with --state, then run the same command again.",
+    )
 
 
 def lock_folder(*, otherwise: Path) -> Path:

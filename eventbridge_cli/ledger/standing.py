@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -61,8 +60,7 @@ def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
     """
     stories = runs_of(audit) if audit.exists() else []
     scopes = [_scope(path) for path in sorted(state.glob("*.sqlite3"))] if state.is_dir() else []
-    replays = [story for story in stories if story.arrived]
-    return Standing(scopes, stories[-1] if stories else None, _dead(dead_letters, replays))
+    return Standing(scopes, stories[-1] if stories else None, _dead(dead_letters, stories))
 
 
 def _scope(path: Path) -> Scope:
@@ -97,15 +95,20 @@ def holder(lock: Path) -> int | None:
         return None
 
 
-def _dead(path: Path, replays: Sequence[RunStory]) -> dict[str, int]:
-    """Dead letters by reason, without those whose record has arrived by a later replay."""
+def _dead(path: Path, stories: Sequence[RunStory]) -> dict[str, int]:
+    """Dead letters by reason, without those whose record has arrived by a replay after its run."""
+    began = {story.run: number for number, story in enumerate(stories)}
+    replays = [story for story in stories if story.arrived]
     reasons: Counter[str] = Counter()
     try:
         with path.open("rb") as file:
             for line in file:
                 try:
                     letter = json.loads(line)
-                    reasons[str(letter["reason"])] += not _has_arrived(letter, replays)
+                    number = began.get(letter.get("run"), -1)
+                    later = [story for story in replays if began[story.run] > number]
+                    has_arrived = later and any(place_of(letter) in story.arrived for story in later)
+                    reasons[str(letter["reason"])] += not has_arrived
                 except (ValueError, KeyError, TypeError, RecursionError):
                     reasons["unreadable letter"] += 1
     except FileNotFoundError:
@@ -116,8 +119,3 @@ def _dead(path: Path, replays: Sequence[RunStory]) -> dict[str, int]:
             "Name the file that `ingest` wrote with --dead-letters, as EBINGEST_DEAD_LETTERS.",
         ) from error
     return dict(+reasons)
-
-
-def _has_arrived(letter: dict[str, Any], replays: Sequence[RunStory]) -> bool:
-    later = [story for story in replays if story.run > str(letter.get("run"))]
-    return bool(later) and any(place_of(letter) in story.arrived for story in later)

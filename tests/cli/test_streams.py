@@ -43,6 +43,10 @@ def folder(tmp_path: Path) -> Path:
         pytest.param("ebingest ingest a.ndjson --sandbox 2>/dev/full", 0, "", marks=FULL),
         ("ebingest validate a.ndjson --valid-out .", 3, "can't be written: Is a directory"),
         ("ebingest dedupe a.ndjson -o no/where", 3, "Make the folder"),
+        ("ebingest ingest a.ndjson --sandbox --audit no/where", 3, "Make the folder"),
+        ("ebingest ingest a.ndjson --sandbox --dead-letters no/where", 3, "Make the folder"),
+        ("ebingest ingest a.ndjson --sandbox --dead-letters .", 3, "can't be written"),
+        pytest.param("ebingest ingest a.ndjson --sandbox --audit /dev/full", 5, "No space left", marks=FULL),
     ],
 )
 def test_streams_and_files_that_take_nothing(folder: Path, command: str, code: int, said: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from eventbridge_cli.errors import StateLockedError, StorageError
+from eventbridge_cli.errors import ConfigurationError, StateLockedError, StorageError
 from eventbridge_cli.flow import Origin, Problem, Reason, Rejection, Stage
 from eventbridge_cli.ledger.appending import AppendedLines
 from eventbridge_cli.ledger.audit import CHAIN_START, AuditLogger, line_hash
@@ -110,7 +110,7 @@ def test_a_write_that_fails_leaves_the_lines_of_others(tmp_path: Path) -> None:
 
 def test_a_path_that_can_not_be_written(tmp_path: Path) -> None:
     """A folder that is not there: an error that names the file."""
-    with pytest.raises(StorageError, match="nowhere"):
+    with pytest.raises(ConfigurationError, match="nowhere"):
         AppendedLines(tmp_path / "nowhere" / "file")
 
 
