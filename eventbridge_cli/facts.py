@@ -107,8 +107,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of every event of one chunk. Each stands in exactly one of the three lists.
+    """What became of events of one chunk: each that is settled stands in one of the three lists.
 
+    Those that are sent again, in requests of their own, stand in none; they get receipts of those.
     `cause` says why events are pending; `warning` what was odd about an answer that counts as delivery.
     """
 

@@ -1,4 +1,6 @@
-"""The nouns, in the order in which they travel: bytes, record, event, chunk, receipt.
+"""The nouns of the intake, in the order in which they travel: record, event, rejection or duplicate.
+
+Chunks (`chunks.py`) and receipts (`facts.py`) follow on them.
 
 Each says where it came from, so that every message can say `calls.ndjson:17`. All are immutable. What is made for
 every single record is a named tuple, which Python makes in a third of the time; neighbouring lines travel together.

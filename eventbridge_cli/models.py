@@ -1,12 +1,12 @@
 """The wire schema of an interaction event as pydantic models, for those who use the tool as a library."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from eventbridge_cli.fields import ActionType
 from eventbridge_cli.schema import lenient_time
 
-ActionType = Literal["ANSWER", "TRANSFER", "DISCONNECT", "QUEUE", "REQUEUE"]
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 

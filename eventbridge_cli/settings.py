@@ -250,7 +250,7 @@ def load(**flags: Any) -> Settings:
         ConfigurationError: names every setting that is wrong, all at once.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    values = _named(_env_file()) | _named(os.environ) | given
+    values = _over(_over(_named(_env_file()), _named(os.environ)), given)
     try:
         return Settings(**_checker().validate_python(values))
     except ValidationError as error:
@@ -265,6 +265,13 @@ def load(**flags: Any) -> Settings:
         f"These settings are wrong:\n{wrong}",
         "They come from the environment or from the file .env in this folder.",
     )
+
+
+def _over(values: dict[str, Any], winners: dict[str, Any]) -> dict[str, Any]:
+    """What is set in two places, of which one wins; the secret and the file that holds it are one setting."""
+    if "client_secret_file" in winners:
+        values = {name: value for name, value in values.items() if name != "client_secret"}
+    return values | winners
 
 
 @cache

@@ -13,6 +13,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, NamedTuple, cast
 
@@ -337,3 +338,20 @@ def _text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
+
+
+def retry_after(text: str | None, now: float) -> float | None:
+    """The seconds that a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number or an HTTP-date.
+
+    None for nonsense and for what is not in the future.
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    try:
+        seconds = parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None

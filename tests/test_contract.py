@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "errors": set(),
     "fields": set(),
     "schema": {"fields"},
-    "models": {"schema"},
+    "models": {"fields", "schema"},
     "cores": set(),
     "secret": set(),
     "transport": set(),

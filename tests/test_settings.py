@@ -30,6 +30,20 @@ def test_flags_win_over_the_environment_which_wins_over_env_file(monkeypatch: py
     assert (found.concurrency, found.chunk_events, found.timeout, found.max_attempts) == (4, 30, 1.5, 8)
 
 
+def test_the_secret_and_its_file_are_one_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that the environment names wins over a secret in .env; where both stand there, the secret does."""
+    Path("secret").write_text("of the file\n", encoding="utf-8")
+    env_file("GENESYS_CLIENT_SECRET=of .env\n")
+    monkeypatch.setenv("GENESYS_CLIENT_SECRET_FILE", "secret")
+    found = load().secret()
+    assert found is not None
+    assert found.get_secret_value() == "of the file"
+    monkeypatch.setenv("GENESYS_CLIENT_SECRET", "of the environment")
+    found = load().secret()
+    assert found is not None
+    assert found.get_secret_value() == "of the environment"
+
+
 def test_each_name_counts_in_any_case_and_empty_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tool's own name comes before the platform CLI's; an empty variable is as good as none."""
     env_file("OURS=euw2\nGENESYS_ENV=${OURS}.pure.cloud\ngenesys_client_id=file\n")

@@ -41,8 +41,8 @@ def dedupe(
 ) -> None:
     """Write each event once, as NDJSON.
 
-    Exit 0 unless a record is bad (1). The first event with a key stays, its bytes untouched. A later one is left
-    out and counted; where its content differs from the first it is a conflict, and counted as such too.
+    Exit 0 unless a record is bad (1). The first event with a key stays; its values keep their own text. A later one
+    is left out and counted; where its content differs from the first it is a conflict, and counted as such too.
     """
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.flow import Duplicate, Rejection

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Output(StrEnum):
-    """How the summary is printed."""
+    """How results are printed."""
 
     TEXT = "text"
     JSON = "json"

@@ -1,19 +1,13 @@
 """`ebingest token`: get a token, for a look or for another tool."""
 
 import json
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from eventbridge_cli.cli.loading import Output
+
 _SHOWN = 4
-
-
-class Output(StrEnum):
-    """How the token is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def token(

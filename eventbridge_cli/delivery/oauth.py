@@ -14,10 +14,11 @@ import httpx
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
 from eventbridge_cli.delivery.excerpt import excerpt
-from eventbridge_cli.delivery.verdict import Answer, NoAnswer, retry_after
+from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import CredentialsError, PendingError
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.secret import Secret, SecretText
+from eventbridge_cli.transport import retry_after
 
 RENEW_EARLY = 60.0
 """Seconds before a token runs out from which on it is renewed; half its lifetime if that is less."""

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from eventbridge_cli.delivery.excerpt import excerpt
 from eventbridge_cli.errors import CredentialsError, EbingestError, EndpointError
 from eventbridge_cli.flow import Event
+from eventbridge_cli.transport import retry_after
 
 _LIMIT = re.compile(r"Maximum bytes:\s*([0-9]+)", re.IGNORECASE)
 _ABOUT_THE_EVENTS = {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -186,7 +186,7 @@ def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], 
         else:
             indices = [i for i, event in enumerate(events) if event.interaction_id == event_id]
         strangers += not indices
-        message = excerpt(str(error.get("message", "")).encode())
+        message = excerpt(str(error.get("message", "")).encode(errors="replace"))
         for each in indices:
             so_far = named.get(each, _Error("", again=True, alone=False))
             again = error.get("retryable") is True and so_far.again
@@ -218,20 +218,3 @@ def _stop(answer: Answer, url: str, said: str) -> EbingestError:
         f"{url} does not take this tool's requests (HTTP {status}).",
         f"Check that GENESYS_INGEST_URL is the ingest endpoint, then run again.{quoted}",
     )
-
-
-def retry_after(text: str | None, now: float) -> float | None:
-    """The seconds that a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number or an HTTP-date.
-
-    None for nonsense and for what is not in the future.
-    """
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
-    try:
-        seconds = parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, OverflowError):
-        return None
-    return seconds if seconds > 0 else None

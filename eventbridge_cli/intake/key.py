@@ -79,6 +79,10 @@ def missing_key(origin: Origin, data: bytes, missing: KeyError) -> Rejection:
 
 
 def _check_path(path: str) -> None:
+    if not path:
+        raise UsageError(
+            "--key: a field is missing.", "Name fields with commas between them, as in interactionId,eventType."
+        )
     first, _, rest = path.partition(".")
     if first not in FIELDS or (first == "routingMetadata" and rest and rest not in ROUTING_FIELDS):
         raise UsageError(

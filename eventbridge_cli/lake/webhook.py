@@ -5,7 +5,6 @@ import hmac
 import os
 import time
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import SplitResult
 from urllib.request import getproxies
@@ -21,7 +20,7 @@ from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.secret import SecretText
-from eventbridge_cli.transport import NOT_BY_PROXY, Transport
+from eventbridge_cli.transport import NOT_BY_PROXY, Transport, retry_after
 
 _CHECK = "check"
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
@@ -122,7 +121,7 @@ class WebhookTarget:
             if permanent
             else "Run ebingest sync when the receiver is well again.",
             permanent=permanent,
-            retry_after=_seconds(wait, self._clock()),
+            retry_after=retry_after(wait, self._clock()),
         )
 
     async def _post(self, name: str, body: bytes) -> tuple[int, str]:
@@ -167,13 +166,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ConnectionError) and error.errno:  # asyncio has put words of its own there
         return os.strerror(error.errno)
     return str(error) or type(error).__name__
-
-
-def _seconds(retry_after: str, now: float) -> float | None:
-    """What a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number or an HTTP-date; None for nonsense."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after)
-    try:
-        return max(parsedate_to_datetime(retry_after).timestamp() - now, 0.0)
-    except (ValueError, OverflowError):
-        return None

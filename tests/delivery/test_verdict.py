@@ -19,11 +19,11 @@ from eventbridge_cli.delivery.verdict import (
     Sift,
     Stop,
     Verdict,
-    retry_after,
     verdict,
 )
 from eventbridge_cli.errors import CredentialsError, EndpointError
 from eventbridge_cli.flow import Event, Origin
+from eventbridge_cli.transport import retry_after
 
 NOW = 1_790_000_000.0
 
@@ -77,6 +77,7 @@ def test_an_unreadable_2xx_is_delivery_with_a_warning(body: Any) -> None:
         ([{"index": True}], set(), (), ()),
         ([{"index": 9}], set(), (), ()),
         ([{"index": 9, "eventId": "a"}], {0}, (), ()),
+        ([{"index": 1, "message": "\ud800"}], {1}, (), ()),
     ],
 )
 def test_errors_name_events(

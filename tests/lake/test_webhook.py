@@ -126,7 +126,7 @@ def test_what_is_no_arrival(status: int, permanent: bool) -> None:  # noqa: FBT0
     [
         ("17", 17),
         ("Mon, 02 Mar 2026 10:00:30 GMT", 30),
-        ("Mon, 02 Mar 2026 09:00:00 GMT", 0),
+        ("Mon, 02 Mar 2026 09:00:00 GMT", None),
         ("soon", None),
         ("", None),
     ],
