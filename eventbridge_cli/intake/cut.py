@@ -81,6 +81,7 @@ class Cutter(Values):
     ) -> None:
         super().__init__(name, read_block, limit, is_part=is_part)
         self._glance = glance
+        self._lookahead = max(limit, BLOCK)  # bytes in which a layout has to show itself
         self.within_array = False
         self._stride = BLOCK if is_part else _FIRST_STRIDE  # how far ahead to look at a glance, in bytes
         self._careful = 0  # how many values are to be cut before the next glance
@@ -181,17 +182,21 @@ class Cutter(Values):
             return True
         while True:
             end = match_end(SPACE, self._buffer, self._position + 1)
+            if end - self._position > self._lookahead:
+                return True  # in a list, white space is no part of any record
             if end < len(self._buffer):
                 return self._buffer[end] in (OBJECT, END_ARRAY)
             if not self._fill():
                 return False
 
     def _envelope_length(self) -> int:
-        """How long the `{"events": [` here is; 0 if there is none."""
+        """How long the `{"events": [` here is; 0 if there is none, or none that shows itself soon enough."""
         while True:
-            if match := _ENVELOPE.match(self._buffer, self._position):
+            end = self._position + self._lookahead
+            if match := _ENVELOPE.match(self._buffer, self._position, end):
                 return match.end() - self._position
-            if not _ENVELOPE_SO_FAR.fullmatch(self._buffer, self._position) or not self._fill():
+            so_far = _ENVELOPE_SO_FAR.fullmatch(self._buffer, self._position)
+            if so_far is None or len(self._buffer) >= end or not self._fill():
                 return 0
 
     def _items(self) -> Generator[Checked | Record, None, bool]:

@@ -18,7 +18,7 @@ COMMA = ord(",")
 _QUOTE, _NEWLINE = b'"\n'
 _OPENING = {END_OBJECT: OBJECT, END_ARRAY: ARRAY}
 
-_REST_IS_CLEAN = re.compile(rb"[ \t\r]*+(?:[\n\[{]|$)")
+_BLANKS = re.compile(rb"[ \t\r]*+")
 _LINE_ENDS = re.compile(rb"[ \t\r]*+\n")
 _ANYTHING = re.compile(rb".", re.DOTALL)
 # All up to the next bracket or line break, whole strings included; and the rest of a string.
@@ -151,8 +151,7 @@ class Values(Window):
                 last = _last_of(self._buffer[start : self._position], last)
                 first = lines == 0 and not (len(brackets) == 1 and last == OBJECT)
                 lines += 1
-                self._flush()
-                space = self._take_line_break()
+                space = self._take_space(self._limit)
                 if self._is_restart(brackets.inner, last, in_array=in_array, first=first):
                     return
                 self._hold(space)
@@ -196,8 +195,7 @@ class Values(Window):
     def _skip_broken(self, indent: int) -> None:
         """After a string without an end: take lines until one that stands no deeper opens or closes something."""
         while self._position < len(self._buffer) or self._fill():
-            self._flush()
-            space = self._take_line_break()
+            space = self._take_space(self._limit)
             if self._position < len(self._buffer) and self._column() - 1 <= indent:
                 byte = self._buffer[self._position]
                 if byte == END_OBJECT and self._column() - 1 == indent:
@@ -234,13 +232,10 @@ class Values(Window):
 
     def _take_rest_of_line(self) -> None:
         """What stands behind a value on its line belongs to it, and spoils it, unless it is another value."""
-        while True:
-            match = _REST_IS_CLEAN.match(self._buffer, self._position)
-            if match is None:
-                self._to_end_of_line()
-                return
-            if self._buffer[match.end() - 1] in _AFTER_A_VALUE or not self._fill():
-                return
+        space = self._take_space(self._limit, _BLANKS)
+        if self._position < len(self._buffer) and self._buffer[self._position] not in _AFTER_A_VALUE:
+            self._hold(space)
+            self._to_end_of_line()
 
     def _line_as_it_is(self) -> Record:
         origin, held = self._here(), Held(self._limit)

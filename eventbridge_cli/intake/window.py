@@ -27,6 +27,15 @@ class Held:
         else:
             self._parts.append(part)
 
+    def join(self, other: "Held") -> None:
+        """Take in what another one with this limit has, or only count it."""
+        data = other.data
+        if data is None:
+            self.size += other.size
+            self._parts.clear()
+        else:
+            self.add(data)
+
     @property
     def data(self) -> bytes | None:
         """The record, or None if it was too large to hold."""
@@ -78,10 +87,9 @@ class Window:
             self._held.add(self._buffer[self._mark : self._position])
             self._mark = self._position
 
-    def _hold(self, part: bytes) -> None:
+    def _hold(self, space: Held) -> None:
         if self._held is not None:
-            self._held.add(part)
-            self._mark = self._position
+            self._held.join(space)
 
     def _advance(self, end: int) -> None:
         """Move to `end`, minding the lines on the way."""
@@ -91,27 +99,24 @@ class Window:
             self._line_start = self._base + self._buffer.rfind(b"\n", self._position, end) + 1
         self._position = end
 
-    def _skip_space(self) -> bool:
-        """Move to the next byte that is no white space. False if there is none."""
+    def _skip_space(self, space: "re.Pattern[bytes]" = SPACE) -> bool:
+        """Move to the next byte that is no `space`. False if there is none."""
         while True:
-            self._advance(match_end(SPACE, self._buffer, self._position))
+            self._advance(match_end(space, self._buffer, self._position))
             if self._position < len(self._buffer):
                 return True
             if not self._fill():
                 return False
 
-    def _take_line_break(self) -> bytes:
-        """Move over white space, and give it; it belongs to no record yet."""
-        held, self._held = self._held, None
-        parts = []
-        while True:
-            start = self._position
-            self._advance(match_end(SPACE, self._buffer, start))
-            parts.append(self._buffer[start : self._position])
-            if self._position < len(self._buffer) or not self._fill():
-                break
-        self._held, self._mark = held, self._position
-        return b"".join(parts)
+    def _take_space(self, limit: int, space: "re.Pattern[bytes]" = SPACE) -> Held:
+        """Move over `space`, and give it, held up to a limit; it belongs to no record yet."""
+        self._flush()
+        held, taken = self._held, Held(limit)
+        self._held, self._mark = taken, self._position
+        self._skip_space(space)
+        self._flush()
+        self._held = held
+        return taken
 
     def _to_end_of_line(self) -> None:
         while True:
