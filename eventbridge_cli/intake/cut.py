@@ -8,7 +8,11 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
+from msgspec import MsgspecError, Raw
+from msgspec.json import decode
+
 from eventbridge_cli.bulk import Checked, Items, Lines
+from eventbridge_cli.fields import FIELDS
 from eventbridge_cli.flow import Problem, Reason, Rejection, Stage
 from eventbridge_cli.intake.sources import BLOCK
 from eventbridge_cli.intake.values import ARRAY, COMMA, END_ARRAY, OBJECT, Brackets, Record, Values, unreadable
@@ -51,6 +55,30 @@ class Glance(Protocol):
             column: the column, in characters.
         """
         ...
+
+
+def _fault_behind_events(rest: bytes | None) -> Problem | None:
+    """What is wrong with what follows the list of an envelope, up to its closing brace.
+
+    None if nothing is, or if it is too much to be held: it holds no events.
+    """
+    if rest is None:
+        return None
+    found, remedy = "", "mend the file at this place"
+    try:
+        rest.decode()
+        members = decode(b'{"events":[]' + rest, type=dict[str, Raw])
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
+        found = "text that is not JSON behind a list of events"
+    else:
+        if bytes(members["events"]) != b"[]":
+            found, remedy = "a second list of events in one object", "give each list an object of its own"
+        elif any(name in FIELDS for name in members):
+            found, remedy = (
+                'fields of an event behind a list called "events"',
+                'put "events" behind them, or leave it out',
+            )
+    return Problem("envelope", "", found, "", remedy) if found else None
 
 
 def pretty_values(text: bytes) -> list[bytes]:
@@ -272,14 +300,17 @@ class Cutter(Values):
             yield end + len(_PRETTY_END) - 1
 
     def _rest_of_envelope(self) -> Iterator[Record]:
-        """Pass over what follows the array of `{"events": [...]`, up to the closing brace."""
-        self._held = Held(0)
-        self._mark = self._position
+        """Pass over what follows the array of `{"events": [...]`, up to the closing brace; it has to be JSON."""
+        origin, held = self._here(), Held(self._limit)
+        self._held, self._mark = held, self._position
         self._follow(Brackets(OBJECT, self._limit), in_array=True)
+        self._flush()
         self._held = None
         self.is_open = not self._closed
         if self.is_open and not self._damage:
             yield self._misplaced("the end of the file inside an object")
+        elif self._closed and (fault := _fault_behind_events(held.data)):
+            yield Rejection(origin, Stage.READ, Reason.INVALID_JSON, (fault,), held.data)
 
     def _misplaced(self, found: str) -> Rejection:
         problem = Problem("array", "", found, "values with commas between them", "mend the file at this place")

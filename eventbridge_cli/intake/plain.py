@@ -85,10 +85,10 @@ def plain_events(records: Sequence[bytes], *, strict: bool) -> PlainEvents:
 
 
 def _without_unknown(record: bytes) -> tuple[PlainEvent, Trimmed] | None:
-    """The event on a record that merely has fields too many."""
+    """The event on a record that merely has fields too many, and is no envelope."""
     with suppress(*_NOT_PLAIN):
         without = trimmed(record)
-        if without.dropped:
+        if without.dropped and "events" not in without.dropped:
             return _decode(without.body), without
     return None
 

@@ -420,3 +420,29 @@ def test_any_damage_has_an_outcome(place: int, patch: bytes, strict: bool) -> No
     else:
         json.loads(item.body)
         assert item.dropped or item.body == data.replace(b"\n", b"").replace(b"\r", b"")
+
+
+# Envelopes
+
+
+@pytest.mark.parametrize(
+    ("data", "taken_ids", "said"),
+    [
+        (b'{"events":[%b],"page":{"n":1}}' % line(1), ["interaction-1"], ""),
+        (b'{"events":[%b],"events":[%b]}' % (line(1), line(2)), ["interaction-1"], "a second list of events"),
+        (b'{"events":[%b] oops, "a": NaN }' % line(1), ["interaction-1"], "not JSON behind a list"),
+        (b'{"events":[%b],"s":nope}' % line(1), ["interaction-1"], "not JSON behind a list"),
+        (b'{"events":[],"s":"\xff"}', [], "not JSON behind a list"),
+        (b'{"events":[],\n' + line(1)[1:], [], "fields of an event behind a list"),
+        (b'{"events":[],' + line(1)[1:] + b"\n", [], "fields of an event behind a list"),
+        (line(1)[:-1] + b',"events":[]}\n', ["interaction-1"], ""),
+        (b'{"source":"x","events":[%b]}' % line(1), [], 'put "events" first'),
+    ],
+)
+def test_what_stands_around_a_list_of_events(data: bytes, taken_ids: list[str], said: str) -> None:
+    """Other fields are passed over; what may hold an event, or is no JSON, is a rejection that says so."""
+    items = from_file(data)
+    assert [item.interaction_id for item in items if isinstance(item, Event)] == taken_ids
+    problems = [str(problem) for item in items if isinstance(item, Rejection) for problem in item.problems]
+    assert len(problems) == bool(said)
+    assert said in "".join(problems)
