@@ -31,7 +31,7 @@ from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.share import killed
-from eventbridge_cli.intake.sources import Meter, Source
+from eventbridge_cli.intake.sources import Meter, Source, open_packed
 from eventbridge_cli.ledger.account import ErrorBudget
 from eventbridge_cli.ledger.audit import new_run
 from eventbridge_cli.ledger.book import Ledger, Places, opened
@@ -327,8 +327,7 @@ def _twice(source: Source, copy: Path) -> Source:
     """A source that can be read twice: itself, or a copy that is made now."""
     if _stays(source):
         return source
-    opened = nullcontext(sys.stdin.buffer) if source.path is None else source.path.open("rb")
-    with opened as stream, copy.open("wb") as file:
+    with open_packed(source, Meter()) as stream, copy.open("wb") as file:
         shutil.copyfileobj(stream, file)
     return Source(source.name, copy)
 

@@ -3,10 +3,11 @@
 import glob
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
+from select import select
 from typing import TYPE_CHECKING
 
 from eventbridge_cli.errors import UsageError
@@ -46,9 +47,10 @@ class _Metered(RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "WriteableBuffer") -> int | None:
-        count = self._raw.readinto(buffer)
-        self._meter.read += count or 0
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        while (count := self._raw.readinto(buffer)) is None:  # non-blocking, and nothing is there yet
+            select([self._raw], [], [])
+        self._meter.read += count
         return count
 
 
@@ -133,17 +135,21 @@ def size_of(sources: Sequence[Source]) -> int | None:
 
 
 @contextmanager
+def open_packed(source: Source, meter: Meter) -> Iterator[BufferedReader]:
+    """Open a source as it is, compressed or not; reading waits for what is to come, also where a stream does not."""
+    file = 0 if source.path is None else source.path
+    with FileIO(file, closefd=source.path is not None) as raw:  # standard input is not ours to close
+        yield BufferedReader(_Metered(raw, meter), BLOCK)
+
+
+@contextmanager
 def open_source(source: Source, meter: Meter) -> Iterator[Callable[[int], bytes]]:
     """Open a source and undo its compression, told by its first bytes.
 
     Gives a function that reads at most so many bytes, and fewer whenever fewer are there by now; an empty answer
     is the end. Memory stays flat whatever the compression ratio.
     """
-    with ExitStack() as opened:
-        # Standard input is not ours to close, hence closefd.
-        file = 0 if source.path is None else source.path
-        raw = opened.enter_context(FileIO(file, closefd=source.path is not None))
-        buffered = BufferedReader(_Metered(raw, meter), BLOCK)
+    with open_packed(source, meter) as buffered:
         start = buffered.peek(8)
         packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
         if packed is None:
