@@ -1,6 +1,5 @@
 """`ebingest replay`: send dead letters again."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from eventbridge_cli.flow import Reason
 
 
 def replay(
-    letters: Annotated[Path, typer.Argument(metavar="DEAD_LETTERS", help="A dead-letter file.", show_default=False)],
+    letters: Annotated[str, typer.Argument(metavar="DEAD_LETTERS", help="A dead-letter file.", show_default=False)],
     *,
     reason: Annotated[
         list[Reason] | None,
@@ -43,7 +42,7 @@ def replay(
 
     screen = Screen(quiet=quiet, progress=progress, goes_on=True)
     settings = load(metrics_textfile=metrics_textfile, otlp=otlp)
-    intake = intake_of([str(letters)], settings, strict=False, own_files=written_by(settings, letters=False))
+    intake = intake_of([letters], settings, strict=False, own_files=written_by(settings, letters=False))
     intake = replace(intake, reader=Letters([each.value for each in reason or []]))
     if dry_run:
         show_plan(intake, settings, screen, output)

@@ -76,6 +76,11 @@ def resolve(inputs: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list[So
         if text == STDIN:
             sources.append(Source("<stdin>", None))
             continue
+        if not text:
+            raise UsageError(
+                'An input has an empty name ("").',
+                "If the name comes from a variable, set it. The current folder is ., standard input is -.",
+            )
         path = Path(text)
         if path.is_dir():
             found = [item for item in _files_below(path) if item.resolve() not in own]

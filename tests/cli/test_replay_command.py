@@ -105,3 +105,10 @@ def test_letters_that_were_mended_into_something_else(tmp_path: Path) -> None:
     assert json.loads(run.stdout)["counts"]["read"] == 0
     run = ebingest(*arguments, cwd=tmp_path, check=[1])
     assert b"1  unreadable: no_record" in run.stderr
+
+
+def test_an_empty_name_is_a_usage_error(tmp_path: Path) -> None:
+    """An empty name is not taken for the current folder and its files: exit 2."""
+    (tmp_path / "dead_letters.ndjson").write_bytes(lines(1))
+    run = ebingest("replay", "", "--dry-run", cwd=tmp_path, check=[2])
+    assert b"empty name" in run.stderr

@@ -141,6 +141,15 @@ def test_what_is_not_there_is_an_error(tmp_path: Path, text: str) -> None:
     assert text in str(caught.value)
 
 
+def test_an_empty_name_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty name, as a variable that is not set leaves it, is a usage error and not the current folder."""
+    write(tmp_path, "a.ndjson")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="empty name") as caught:
+        resolve(["a.ndjson", ""])
+    assert "variable" in caught.value.remedy
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_an_error(tmp_path: Path) -> None:
     """A file that can't be opened is a usage error before anything is read."""
