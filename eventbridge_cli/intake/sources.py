@@ -1,8 +1,10 @@
 """From what the user names (files, folders, globs, `-`) to streams of plain bytes."""
 
 import glob
+import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, FileIO, RawIOBase
@@ -22,6 +24,8 @@ STDIN = "-"
 ENDINGS = (".ndjson", ".jsonl", ".json")
 """What a file in a folder must be called to be taken; a compressed one adds its own ending."""
 
+_LONGEST_NAME = 255
+_SHOWN_OF_NAME = 40
 _COMPRESSED_ENDINGS = ("", ".gz", ".bz2", ".xz", ".zst")
 _MAGIC = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ\x00": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
@@ -70,7 +74,7 @@ def resolve(inputs: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list[So
     Raises:
         UsageError: something is not there, or cannot be read as a file, or is written by this very run.
     """
-    own = {path.resolve() for path in leave_out}
+    own = {os.path.realpath(path) for path in leave_out}
     sources: list[Source] = []
     for text in inputs or [STDIN]:
         if text == STDIN:
@@ -81,31 +85,42 @@ def resolve(inputs: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list[So
                 'An input has an empty name ("").',
                 "If the name comes from a variable, set it. The current folder is ., standard input is -.",
             )
-        path = Path(text)
-        if path.is_dir():
-            found = [item for item in _files_below(path) if item.resolve() not in own]
-            if not found:
-                raise UsageError(
-                    f"There is no event file in the folder {text}.",
-                    f"A folder's files are taken if they end in {', '.join(ENDINGS)}, or those with "
-                    ".gz, .bz2, .xz or .zst behind them. Name the file itself to read any other.",
-                )
-        elif path.exists():
-            if path.resolve() in own:
-                raise UsageError(
-                    f"{text} is an input and is written by this run as well.",
-                    "Give the output another name.",
-                )
-            found = [path]
-        else:
-            matches = (Path(match) for match in sorted(glob.glob(text, recursive=True)))  # noqa: PTH207
-            found = [match for match in matches if not match.is_dir() and match.resolve() not in own]
-            if not found:
-                raise UsageError(f"There is no file {text}.", "Check the name and the folder you are in.")
-        sources += [Source(str(item), item) for item in found]
+        try:
+            sources += [Source(str(item), item) for item in _files_of(text, own)]
+        except (OSError, ValueError) as error:  # the second for a zero byte in a name
+            raise _unreadable(text, error) from error
     for source in sources:
         _check_readable(source)
     return sources
+
+
+def _files_of(text: str, own: AbstractSet[str]) -> list[Path]:
+    path = Path(text)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
+    if stat.S_ISDIR(mode):
+        found = [item for item in _files_below(path) if os.path.realpath(item) not in own]
+        if not found:
+            raise UsageError(
+                f"There is no event file in the folder {text}.",
+                f"A folder's files are taken if they end in {', '.join(ENDINGS)}, or those with "
+                ".gz, .bz2, .xz or .zst behind them. Name the file itself to read any other.",
+            )
+        return found
+    if mode:
+        if os.path.realpath(path) in own:
+            raise UsageError(
+                f"{text} is an input and is written by this run as well.",
+                "Give the output another name.",
+            )
+        return [path]
+    matches = (Path(match) for match in sorted(glob.glob(text, recursive=True)))  # noqa: PTH207
+    found = [match for match in matches if not match.is_dir() and os.path.realpath(match) not in own]
+    if not found:
+        raise UsageError(f"There is no file {text}.", "Check the name and the folder you are in.")
+    return found
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -120,12 +135,20 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _check_readable(source: Source) -> None:
-    if source.path is None or not source.path.is_file():
-        return
     try:
-        source.path.open("rb").close()
+        if source.path is not None and stat.S_ISREG(source.path.stat().st_mode):
+            source.path.open("rb").close()
     except OSError as error:
-        raise UsageError(f"{source.name} cannot be read: {error.strerror}.", "Check the file's permissions.") from error
+        raise _unreadable(source.name, error) from error
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> UsageError:
+    # What is longer than any name of a file may be events, put where their file's name belongs.
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_SHOWN_OF_NAME]}..."
+    what = error.strerror if isinstance(error, OSError) else error
+    return UsageError(
+        f"{shown} cannot be read: {what}.", "Check the name, where links lead, and the file's permissions."
+    )
 
 
 def size_of(sources: Sequence[Source]) -> int | None:

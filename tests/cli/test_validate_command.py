@@ -79,6 +79,7 @@ def test_strict_is_about_times_and_unknown_fields(tmp_path: Path) -> None:
     [
         (["missing.ndjson"], b"no file missing.ndjson"),
         ([""], b"empty name"),
+        (["x" * 300], b"too long"),
         (["--no-such-option"], b"No such option"),
         (["empty-folder"], b"no event file in the folder"),
         (["--max-errors", "many", "-"], b"--max-errors: many"),

@@ -150,6 +150,45 @@ def test_an_empty_name_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "variable" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        pytest.param("x" * 300, "too long", id="name too long"),
+        pytest.param("x" * 300 + "/*.json", "too long", id="glob too long"),
+        pytest.param("x\0/*.json", "null byte", id="zero byte"),
+        pytest.param("loop.ndjson", "symbolic links", id="link to itself"),
+        pytest.param("l*.ndjson", "symbolic links", id="link to itself, by a glob"),
+        pytest.param("dangling.ndjson", "No such file", id="link to nothing"),
+        pytest.param("d*.ndjson", "No such file", id="link to nothing, by a glob"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_an_error(tmp_path: Path, text: str, why: str) -> None:
+    """A name under which nothing can be looked up is a usage error that says why."""
+    (tmp_path / "loop.ndjson").symlink_to("loop.ndjson")
+    (tmp_path / "dangling.ndjson").symlink_to("nowhere")
+    with pytest.raises(UsageError, match=rf"cannot be read: .*{why}"):
+        named(tmp_path, text)
+
+
+def test_events_in_place_of_a_name_are_not_shown() -> None:
+    """Where a file's content was given for its name, hardly any of it comes back in the message."""
+    with pytest.raises(UsageError) as caught:
+        resolve([lines(20).decode()])
+    assert "interaction-" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_permission_is_an_error(tmp_path: Path) -> None:
+    """A file in a folder that can't be searched is a usage error, too."""
+    write(tmp_path, "sub/a.ndjson")
+    (tmp_path / "sub").chmod(0)
+    try:
+        with pytest.raises(UsageError, match="cannot be read"):
+            named(tmp_path, "sub/a.ndjson")
+    finally:
+        (tmp_path / "sub").chmod(0o700)
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_an_error(tmp_path: Path) -> None:
     """A file that can't be opened is a usage error before anything is read."""
