@@ -42,20 +42,37 @@ class Meter:
 
 
 class _Metered(RawIOBase):
-    """A raw stream that counts what is read from it. It leaves closing to whoever opened the stream."""
+    """A raw stream that counts what is read from it. It leaves closing to whoever opened the stream.
+
+    The first read gives no less than what a magic number is told by, however small the pieces in which it comes.
+    """
 
     def __init__(self, raw: RawIOBase, meter: Meter) -> None:
         self._raw = raw
         self._meter = meter
+        self._is_new = True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        while (count := self._raw.readinto(buffer)) is None:  # non-blocking, and nothing is there yet
+        view = memoryview(buffer)
+        count = self._wait_for(view)
+        while self._is_new and _begins_magic(bytes(view[:count])) and (more := self._wait_for(view[count:])):
+            count += more
+        self._is_new = False
+        return count
+
+    def _wait_for(self, view: memoryview) -> int:
+        while (count := self._raw.readinto(view)) is None:  # non-blocking, and nothing is there yet
             select([self._raw], [], [])
         self._meter.read += count
         return count
+
+
+def _begins_magic(start: bytes) -> bool:
+    """Whether more has to be read to tell if a magic number stands here; of no layout's first byte that is true."""
+    return bool(start) and any(len(start) < len(magic) and magic.startswith(start) for magic in _MAGIC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,11 @@
 """What inputs name: files, folders and globs; compression told by content; damage that costs no more than it must."""
 
-import bz2
 import gzip
-import lzma
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packers import EVERY_PACKER, PACKERS, Pack
 from stages import validate
 from support import lines
 
@@ -16,15 +13,6 @@ from eventbridge_cli.errors import UsageError
 from eventbridge_cli.flow import Event, RawRecord, Reason, Rejection, Stage
 from eventbridge_cli.intake.read import read_records
 from eventbridge_cli.intake.sources import Meter, resolve, size_of
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-Pack = Callable[[bytes], bytes]
-PACKERS: dict[str, Pack] = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd.compress}
-EVERY_PACKER = pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
 
 
 def write(folder: Path, *names: str, data: bytes = b"{}\n") -> None:
@@ -262,7 +250,7 @@ def test_a_file_that_is_only_a_header(tmp_path: Path, pack: Pack, length: int) -
     assert only.reason is Reason.UNREADABLE
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, zstd.compress], ids=["gzip", "xz", "zstd"])
+@pytest.mark.parametrize("pack", [PACKERS[name] for name in ("gzip", "xz", "zstd")], ids=["gzip", "xz", "zstd"])
 def test_corrupt_data(tmp_path: Path, pack: Pack) -> None:
     """A flipped byte that the format's checksum finds ends in one rejection; nothing crashes."""
     packed = bytearray(pack(lines(300)))
