@@ -18,6 +18,22 @@ from eventbridge_cli.cli.app import app
 from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.sandbox.process import SandboxProcess
 
+TELLS_OF_CONNECTIONS = """
+import socket, sys
+from eventbridge_cli.__main__ import main
+from eventbridge_cli.sandbox import serve
+
+class Telling(serve._Protocol):
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        print("no delay:", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), file=sys.stderr)
+
+serve._Protocol = Telling
+sys.argv = ["ebingest", "sandbox", "--port", "0", "--until-stdin-closes"]
+main()
+"""
+
 
 def listens(url: str) -> bool:
     parts = urlsplit(url)
@@ -51,6 +67,22 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     while listens(url) and time.monotonic() < until:
         time.sleep(0.05)
     assert not listens(url)
+
+
+def test_answers_are_not_held_back(tmp_path: Path) -> None:
+    """A connection is made without Nagle's algorithm, which would hold back each answer for 40 ms."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TELLS_OF_CONNECTIONS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(tmp_path),
+    ) as process:
+        assert process.stdout is not None
+        httpx.get(process.stdout.readline().strip().partition("=")[2] + "/sandbox/stats")
+        _, told = process.communicate(timeout=20)
+    assert told == "no delay: 1\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
