@@ -2,6 +2,7 @@
 
 _TWO_MINUTES = 120
 _STEP = 1000
+_LEAST, _MOST = 0.1, 99.9  # per cent
 
 
 def safe(text: str) -> str:
@@ -25,3 +26,13 @@ def size(count: float) -> str:
             return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
         count /= _STEP
     return f"{count:,.1f} TB"
+
+
+def share(part: int, whole: int) -> str:
+    """Per cent of a whole, or nothing for none of it: `100.0 %` means all, so that one missing in a million shows."""
+    if not part:
+        return ""
+    percent = 100 * part / max(whole, 1)
+    if part < whole and percent > _MOST:
+        return f"> {_MOST} %"
+    return f"{percent:.1f} %" if percent >= _LEAST else f"< {_LEAST} %"

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from eventbridge_cli.cli.options import Progress as When
-from eventbridge_cli.wording import duration, safe, size
+from eventbridge_cli.wording import duration, safe, share, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -268,15 +268,14 @@ def _account(rows: dict[str, int]) -> Iterator[tuple[Part, ...]]:
     cells: list[tuple[str, str, str, str, str]] = []
     for index, (name, count) in enumerate(rows.items()):
         style = _STYLES.get(name, "") if count else "dim"
-        share, bar = "", ""
+        percent, bar = "", ""
         if index and count:
-            share = f"{100 * count / total:.1f} %"
-            bar = "━" * max(1, round(_BAR * count / total))
-        cells.append((style, f"  {name}", f"{count:,}", share, bar))
+            percent, bar = share(count, total), "━" * max(1, round(_BAR * count / total))
+        cells.append((style, f"  {name}", f"{count:,}", percent, bar))
     _, names, counts, shares, bars = (max(map(len, column)) for column in zip(*cells, strict=True))
-    for style, name, figure, share, bar in cells:
+    for style, name, figure, percent, bar in cells:
         padded = f"{name:{max(names, _NAMES)}}", f"{figure:>{counts}}", f"{bar:{bars}}"
-        yield (padded[0], style), "  ", (padded[1], style), f"  {share:>{shares}}  ", (padded[2], style)
+        yield (padded[0], style), "  ", (padded[1], style), f"  {percent:>{shares}}  ", (padded[2], style)
 
 
 @contextmanager

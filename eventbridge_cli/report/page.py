@@ -10,9 +10,7 @@ from markupsafe import Markup
 from eventbridge_cli.ledger.timeline import IN_FULL, RunTimeline, Timeline
 from eventbridge_cli.report import charts
 from eventbridge_cli.report.section import Chart, Key, ending, section, tone
-from eventbridge_cli.wording import duration, safe
-
-_LEAST = 0.1  # per cent
+from eventbridge_cli.wording import duration, safe, share
 
 
 def render(found: Timeline) -> str:
@@ -44,7 +42,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         finalize=lambda value: safe(value) if type(value) is str else value,
     )
-    found.filters |= {"count": "{:,}".format, "moment": _moment, "duration": duration, "share": _share}
+    found.filters |= {"count": "{:,}".format, "moment": _moment, "duration": duration, "share": share}
     found.globals |= {"ending": ending, "tone": tone}
     return found
 
@@ -63,10 +61,3 @@ def _overview(newest: Sequence[RunTimeline]) -> Chart:
 
 def _moment(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _share(part: int, whole: int) -> str:
-    percent = 100 * part / max(whole, 1)
-    if not part:
-        return ""
-    return f"{percent:.1f} %" if percent >= _LEAST else f"< {_LEAST} %"

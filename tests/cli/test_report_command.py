@@ -16,6 +16,7 @@ from support import clean_environment, ebingest, line, lines, scripted
 
 from eventbridge_cli.ledger.timeline import timeline
 from eventbridge_cli.report.page import render
+from eventbridge_cli.wording import share
 
 FILE = "ingestion_audit.jsonl"
 OUTCOMES = ("delivered", "duplicate", "rejected", "refused", "pending")
@@ -118,6 +119,37 @@ def test_the_page_says_what_the_summary_says(recorded: tuple[Path, dict[str, Any
         assert figure in text
     bar = next(about["aria-label"] for tag, about in found.tags if tag == "svg")
     assert bar == "Of 66 records: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES)
+
+
+def test_a_hundred_per_cent_is_all_of_it(tmp_path: Path) -> None:
+    """One bad record among 2,001: neither all nor none, in the summary and on the page."""
+    with scripted({}) as url:
+        env = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b"}
+        run = ebingest("ingest", "-", cwd=tmp_path, env=env, stdin=lines(2000) + b"nonsense", check=[1])
+    told = " ".join(run.stderr.decode().split())
+    assert "delivered 2,000 > 99.9 %" in told
+    assert "rejected 1 < 0.1 %" in told
+    shown = " ".join(page(tmp_path).text.split())
+    assert "delivered 2,000 > 99.9 %" in shown
+    assert "rejected 1 < 0.1 %" in shown
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (0, 0, ""),
+        (0, 9, ""),
+        (1, 1000, "0.1 %"),
+        (1, 1001, "< 0.1 %"),
+        (1, 3, "33.3 %"),
+        (999, 1000, "99.9 %"),
+        (1000, 1001, "> 99.9 %"),
+        (7, 7, "100.0 %"),
+    ],
+)
+def test_shares(part: int, whole: int, shown: str) -> None:
+    """Whatever is rounded, none and all are told apart from nearly none and nearly all."""
+    assert share(part, whole) == shown
 
 
 def test_lines_recounted_are_what_the_run_said(recorded: tuple[Path, dict[str, Any]]) -> None:
