@@ -1,5 +1,6 @@
 """`ebingest report`: look at runs."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,9 @@ def report(
         raise UsageError(f"{output} is the audit file itself.", "Give the page a file of its own with --output.")
     found = timeline(path, run)
     if run and not found.runs:
-        raise UsageError(f"There is no run {run} in {path}.", "List the runs with: ebingest audit show")
+        raise UsageError(
+            f"There is no run {run} in {path}.", f"List the runs with: ebingest audit show {shlex.quote(str(path))}"
+        )
     page = render(found)
     with written(output) as stream:
         if stream is not None:

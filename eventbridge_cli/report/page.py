@@ -1,5 +1,6 @@
 """The page: the sections of the runs, and above them what the runs have in common."""
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,7 @@ def environment() -> Environment:
         finalize=lambda value: safe(value) if type(value) is str else value,
     )
     found.filters |= {"count": "{:,}".format, "moment": _moment, "duration": duration, "share": share}
+    found.filters["argument"] = lambda value: shlex.quote(str(value))
     found.globals |= {"ending": ending, "tone": tone}
     return found
 

@@ -263,6 +263,24 @@ def test_many_runs(folder: Path) -> None:
     assert not (folder / "report.html").exists()
 
 
+def test_what_to_type_names_the_file(folder: Path) -> None:
+    """Whatever the page leaves out, the command that it gives asks this very file."""
+    [run, *_] = [json.loads(text)["run"] for text in (folder / FILE).read_bytes().splitlines()]
+    forged = {"event": "INGESTION_REJECTED", "time": "2026-01-01T00:00:00Z", "previous": "", "source": "a", "line": 1}
+    with (folder / "many runs.jsonl").open("wb") as file:
+        file.write((folder / FILE).read_bytes())
+        for number in range(60):
+            entry = forged | {"run": run if number < 30 else f"run-{number}", "reason": f"reason-{number}"}
+            file.write(json.dumps(entry | {"problems": [{"code": f"code-{number}", "path": ""}]}).encode() + b"\n")
+    text = " ".join(page(folder, "many runs.jsonl").text.split())
+    assert "ebingest report 'many runs.jsonl' --run ID" in text
+    assert "ebingest audit verify 'many runs.jsonl'" in text
+    text = " ".join(page(folder, "many runs.jsonl", "--run", run).text.split())
+    assert f"ebingest audit show 'many runs.jsonl' --run {run}" in text
+    unknown = ebingest("report", "many runs.jsonl", "--run", "nobody", cwd=folder, check=[2])
+    assert b"ebingest audit show 'many runs.jsonl'" in unknown.stderr
+
+
 def test_a_file_without_runs(tmp_path: Path) -> None:
     """The page says so, and the exit code as well; a file that is not there is a usage error."""
     assert b"nothing.jsonl" in ebingest("report", "nothing.jsonl", cwd=tmp_path, check=[2]).stderr
