@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MEND = 3
 _STYLES = {"ok": "green", "note": "yellow", "bad": "bold red", "skipped": "dim"}
 _MARGIN = " " * 30  # where what is said of a check begins
+_NAME = 19  # columns for its name and the space behind it
 _NARROWEST = 30
 
 
@@ -98,13 +99,19 @@ class _Page:
         """One finding: what it came to, and what to do about it."""
         from rich.text import Text
 
+        from eventbridge_cli.cli.screen import safe
+
         if finding.group != self._group:
             self._line(Text(f"\n{finding.group}" if self._group else finding.group, style="bold"))
             self._group = finding.group
         style = _STYLES[finding.state]
-        first, *rest = self._wrapped(finding.detail) or [""]
+        name, detail = safe(finding.name), finding.detail
+        alone = len(name) > _NAME - len("  ")  # the URL of a target, with which its error begins as well
+        first, *rest = self._wrapped(detail.removeprefix(f"{finding.name} ") if alone else detail) or [""]
+        if alone:
+            first, rest = "", [first, *rest]
         dim = "dim" if style == "dim" else ""
-        self._line(Text.assemble("  ", (f"{finding.state:9}", style), (f"{finding.name:19}{first}", dim)))
+        self._line(Text.assemble("  ", (f"{finding.state:9}", style), (f"{name:{_NAME}}{first}".rstrip(), dim)))
         for line in rest:
             self._line(Text(_MARGIN + line))
         for line in self._wrapped(finding.remedy):

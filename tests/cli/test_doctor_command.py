@@ -323,6 +323,18 @@ def test_a_run_that_is_under_way_is_noted(tmp_path: Path) -> None:
     assert "--lock-wait" in report.told("lock")
 
 
+def test_a_long_name_has_a_line_of_its_own(tmp_path: Path) -> None:
+    """The URL of a target stands there once, and what is said of it below."""
+    folder = tmp_path / "a-lake-with-a-long-name"
+    folder.mkdir()
+    env = settings("no-such-region", EBINGEST_SYNC=f"http://127.0.0.1:1/x {folder.as_uri()}")
+    text = ebingest("doctor", cwd=tmp_path, env=env | {"EBINGEST_WEBHOOK_SECRET": CANARY}, check=[3]).stdout.decode()
+    margin = " " * 30
+    assert f"\n  bad      http://127.0.0.1:1/x\n{margin}can't be reached" in text
+    assert text.count("http://127.0.0.1:1/x") == 1
+    assert f"\n  ok       {folder.as_uri()}\n{margin}ready\n" in text
+
+
 @dataclass
 class Lake:
     """A target of receipts."""
