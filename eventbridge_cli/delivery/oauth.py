@@ -15,7 +15,7 @@ from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
 from eventbridge_cli.delivery.excerpt import excerpt
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
-from eventbridge_cli.errors import CredentialsError, PendingError
+from eventbridge_cli.errors import ConfigurationError, CredentialsError, EndpointError, PendingError
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.secret import Secret, SecretText
 from eventbridge_cli.transport import retry_after
@@ -25,6 +25,9 @@ RENEW_EARLY = 60.0
 
 _POLICY = Policy(max_attempts=5, max_elapsed=120.0)
 _RATE_LIMITED = b"rate limit exceeded"
+_REFUSALS = {400, 401, 403}  # what a token endpoint says to credentials that it does not know
+_NOT_THERE = {404, 405, 410}
+_CHECK_URL = "Check that GENESYS_ENV or GENESYS_TOKEN_URL names the platform's token endpoint."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class GenesysAuth:
 
         Raises:
             CredentialsError: the platform does not accept the credentials.
+            EndpointError: there is no token endpoint at the URL.
             PendingError: the token endpoint can't be reached.
         """
         async with self._lock:
@@ -101,6 +105,7 @@ class GenesysAuth:
 
         Raises:
             CredentialsError: as in `token`, or the token was given ready-made.
+            EndpointError: as in `token`.
             PendingError: as in `token`.
         """
         if self._credentials.access_token is not None:
@@ -166,19 +171,11 @@ class GenesysAuth:
             return None
         where = self._credentials
         if answer.status != 200:  # noqa: PLR2004
-            said = _oauth_error(answer.body, where.client_secret.get_secret_value())
-            raise CredentialsError(
-                f"The platform gave no token (HTTP {answer.status}{': ' + said if said else ''}).",
-                f"Check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and the region GENESYS_ENV ({where.region}): "
-                "an id and secret of one region are unknown in all others.",
-            )
+            raise self._no_token(answer)
         document = answer.document
         value, lifetime, scope = (document.get(name) for name in ("access_token", "expires_in", "scope"))
         if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
-            raise CredentialsError(
-                f"{where.token_url} answered without a token.",
-                "Check that GENESYS_ENV or GENESYS_TOKEN_URL names the platform's token endpoint.",
-            )
+            raise EndpointError(f"{where.token_url} answered without a token.", _CHECK_URL)
         seconds = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else None
         scope = scope if isinstance(scope, str) else where.scope
         self._note(TokenIssued(seconds or 0.0, scope, self._clock() - began))
@@ -186,6 +183,23 @@ class GenesysAuth:
             return Token(Secret(value), scope)
         expires_at = began + seconds
         return Token(Secret(value), scope, expires_at, expires_at - min(RENEW_EARLY, seconds / 2))
+
+    def _no_token(self, answer: Answer) -> ConfigurationError:
+        """What an answer other than 200 says: that credentials are not known, or that this is no token endpoint."""
+        where = self._credentials
+        page = answer.body.lstrip().startswith(b"<")
+        said = "an HTML page" if page else _oauth_error(answer.body, where.client_secret.get_secret_value())
+        status = f"HTTP {answer.status}{': ' + said if said else ''}"
+        elsewhere = answer.status < 400 or answer.status in _NOT_THERE  # noqa: PLR2004
+        if elsewhere or (page and answer.status not in _REFUSALS):
+            return EndpointError(f"{where.token_url} is no token endpoint ({status}).", _CHECK_URL)
+        remedy = (
+            f"Check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and the region GENESYS_ENV ({where.region}): "
+            "an id and secret of one region are unknown in all others."
+        )
+        if page:
+            remedy += f"\n{where.token_url} may be no token endpoint, too. {_CHECK_URL}"
+        return CredentialsError(f"The platform gave no token ({status}).", remedy)
 
 
 def _oauth_error(body: bytes, secret: str) -> str:

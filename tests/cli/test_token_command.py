@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import ebingest
+from support import ebingest, scripted
 
 from eventbridge_cli.sandbox.process import SandboxProcess
 
@@ -60,6 +61,45 @@ def test_wrong_credentials_name_id_secret_and_region(tmp_path: Path, sandbox: Sa
     for word in (b"GENESYS_CLIENT_ID", b"GENESYS_CLIENT_SECRET", b"region", sandbox.url.encode()):
         assert word in run.stderr
     assert b"wr0ng-c4n4ry" not in run.stderr
+
+
+PAGE = "<!doctype html><title>No</title>"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 404, "body": {"message": "not found"}},
+        {"status": 404, "body": PAGE},
+        {"status": 405, "body": ""},
+        {"status": 410, "body": ""},
+        {"status": 302, "headers": {"Location": "/"}, "body": ""},
+        {"status": 406, "body": PAGE},
+        {"body": PAGE},
+    ],
+    ids=lambda answer: f"{answer.get('status', 200)} {'page' if answer['body'] == PAGE else ''}",
+)
+def test_what_is_no_token_endpoint_is_named(tmp_path: Path, answer: dict[str, Any]) -> None:
+    """Exit 3 with the URL and the settings that give it, and not a word of the credentials."""
+    with scripted({"tokens": [answer]}) as url:
+        env = {"GENESYS_TOKEN_URL": f"{url}/some/token", "GENESYS_CLIENT_ID": "x", "GENESYS_CLIENT_SECRET": "y"}
+        said = ebingest("token", cwd=tmp_path, env=env, check=[3]).stderr.decode()
+    for word in (f"{url}/some/token", "GENESYS_TOKEN_URL", "GENESYS_ENV"):
+        assert word in said
+    assert "GENESYS_CLIENT" not in said
+    assert "<" not in said
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 422])
+@pytest.mark.parametrize("body", [{"error": "invalid_client"}, PAGE], ids=["json", "page"])
+def test_a_refusal_is_one_of_the_credentials(tmp_path: Path, status: int, body: dict[str, str] | str) -> None:
+    """Exit 3 with the credentials; a page says that the URL may be wrong as well, or that it is."""
+    with scripted({"tokens": [{"status": status, "body": body}]}) as url:
+        env = {"GENESYS_TOKEN_URL": f"{url}/token", "GENESYS_CLIENT_ID": "x", "GENESYS_CLIENT_SECRET": "y"}
+        said = ebingest("token", cwd=tmp_path, env=env, check=[3]).stderr.decode()
+    assert ("GENESYS_CLIENT_SECRET" in said) == (body != PAGE or status != 422)
+    assert ("GENESYS_TOKEN_URL" in said) == (body == PAGE)
+    assert "<" not in said
 
 
 def test_all_missing_settings_are_named_at_once(tmp_path: Path) -> None:
