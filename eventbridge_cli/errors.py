@@ -17,14 +17,41 @@ A bad record is none of these: it is a `Rejection` in the stream.
 """
 
 import errno
+from enum import IntEnum
 from pathlib import Path
+from typing import Self
+
+
+class ExitCode(IntEnum):
+    """How a command ends, for scripts to act on; `meaning` says it to people."""
+
+    meaning: str
+
+    DONE = 0, "every record is delivered or a duplicate"
+    SOME_BAD = 1, "ran to the end; some records were rejected or refused"
+    USAGE = 2, "usage: an unknown option, a missing file"
+    CONFIGURATION = 3, "configuration, credentials or endpoint: mend, and run again"
+    TOO_MANY_ERRORS = 4, "stopped by --max-errors"
+    PENDING = 5, "some records are pending for a passing cause: run again, and it resumes"
+    STATE_LOCKED = 6, "another run holds the same state"
+    BUG = 70, "a bug of ours: the account does not balance"
+    INTERRUPTED = 130, "interrupted, in order: run again, and it resumes"
+    BROKEN_PIPE = 141, "whoever read standard output closed it"  # 128 + SIGPIPE, as the shell reports it
+    TERMINATED = 143, "asked to end by a signal, in order: run again, and it resumes"
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """A member is its number; the meaning stands beside it."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
 
 
 class EbingestError(Exception):
     """The root. Every error has a code for machines, an exit code for scripts and a remedy for people."""
 
     code = "error"
-    exit_code = 70
+    exit_code: int = ExitCode.BUG
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -43,14 +70,14 @@ class UsageError(EbingestError):
     """The command line is wrong, or names a file that is not there."""
 
     code = "usage"
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class ConfigurationError(EbingestError):
     """A setting is missing or wrong; nothing (more) was sent."""
 
     code = "configuration"
-    exit_code = 3
+    exit_code = ExitCode.CONFIGURATION
 
 
 class CredentialsError(ConfigurationError):
@@ -69,14 +96,14 @@ class TooManyErrorsError(EbingestError):
     """More bad records than `--max-errors` allows."""
 
     code = "too_many_errors"
-    exit_code = 4
+    exit_code = ExitCode.TOO_MANY_ERRORS
 
 
 class PendingError(EbingestError):
     """A passing cause stopped the run; running it again resumes."""
 
     code = "pending"
-    exit_code = 5
+    exit_code = ExitCode.PENDING
 
 
 class StorageError(PendingError):
@@ -109,7 +136,7 @@ class StateLockedError(EbingestError):
     """Another run holds the same state or audit file."""
 
     code = "state_locked"
-    exit_code = 6
+    exit_code = ExitCode.STATE_LOCKED
 
 
 class InterruptedRunError(EbingestError):
@@ -126,7 +153,7 @@ class AccountError(EbingestError):
     """The account does not balance. Always a bug of the tool."""
 
     code = "account"
-    exit_code = 70
+    exit_code = ExitCode.BUG
 
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}

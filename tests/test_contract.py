@@ -14,6 +14,7 @@ from support import ROOT, lines
 
 import eventbridge_cli
 from eventbridge_cli import errors, settings
+from eventbridge_cli.cli import app as door
 from eventbridge_cli.cli.app import app
 from eventbridge_cli.sandbox.process import SandboxProcess
 
@@ -192,6 +193,17 @@ def test_the_error_tree_is_whole() -> None:
     assert set(drawn) == set(tree)
     tree.pop("InterruptedRunError")  # its code is the signal's
     assert {name: str(kind.exit_code) for name, kind in tree.items()} == {name: drawn[name] for name in tree}
+
+
+def test_every_exit_code_is_told() -> None:
+    """The README's table and the tool's help have each exit code, and no other; each has a meaning of its own."""
+    table = README.partition("| exit | means |")[2].partition("\n\n")[0]
+    codes = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in row.split(",")}
+    assert codes == set(errors.ExitCode)
+    told = (door.ebingest.__doc__ or "").partition("Exit codes")[2]
+    unusual = errors.ExitCode.BROKEN_PIPE
+    assert {int(code) for code in re.findall(r"\b(\d+)(?:, |  )", told)} == codes - {unusual}
+    assert len({code.meaning for code in errors.ExitCode}) == len(errors.ExitCode)
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,14 +15,10 @@ from typer.core import TyperGroup
 
 from eventbridge_cli import __version__
 from eventbridge_cli.cli.parameters import Command, sparing
-from eventbridge_cli.errors import EbingestError, StorageError, is_lack_of_space
+from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, is_lack_of_space
 
 # Nothing can be read from standard input, and nothing can be written to standard output.
 _STREAMS = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
-_BROKEN_PIPE = 141  # 128 + SIGPIPE, as the shell reports it
-_INTERRUPTED = 130
-_BUG = 70
-
 
 COMMANDS = ("validate", "dedupe", "ingest", "replay", "sync", "status", "report", "token", "doctor", "sandbox", "audit")
 """Each is a function, or a group of commands, in the module of its name."""
@@ -55,9 +51,9 @@ class _Commands(TyperGroup):
         except BrokenPipeError:
             # Whoever read our output has had enough.
             _let_go(sys.stdout)
-            raise typer.Exit(_BROKEN_PIPE) from None
+            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
         except KeyboardInterrupt:
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -112,7 +108,7 @@ def main() -> None:
     except OSError as error:
         if not _is_about_output(error):
             _report_bug(error)
-            sys.exit(_BUG)
+            sys.exit(ExitCode.BUG)
         _let_go(sys.stdout)
         _report(
             StorageError(f"Standard output can't be written: {error.strerror}.", "Free some space, then run again.")
@@ -120,7 +116,7 @@ def main() -> None:
         sys.exit(StorageError.exit_code)
     except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug
         _report_bug(error)
-        sys.exit(_BUG)
+        sys.exit(ExitCode.BUG)
     finally:
         try:
             sys.stderr.flush()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eventbridge_cli.cli.loading import Output
-from eventbridge_cli.errors import ConfigurationError, EbingestError
+from eventbridge_cli.errors import ConfigurationError, EbingestError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from eventbridge_cli.doctor import Finding, Target
 
-_MEND = 3
 _STYLES = {"ok": "green", "note": "yellow", "bad": "bold red", "skipped": "dim"}
 _MARGIN = " " * 30  # where what is said of a check begins
 _NAME = 19  # columns for its name and the space behind it
@@ -48,7 +47,7 @@ def doctor(
     text = output is Output.TEXT
     page = _Page()
     findings = asyncio.run(look(page.tell if text else lambda _: None))
-    exit_code = _MEND if any(finding.state is State.BAD for finding in findings) else 0
+    exit_code = ExitCode.CONFIGURATION if any(each.state is State.BAD for each in findings) else ExitCode.DONE
     if text:
         page.sum_up(findings)
     else:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from eventbridge_cli.errors import ConfigurationError, EbingestError
+from eventbridge_cli.errors import ConfigurationError, EbingestError, ExitCode
 
 if TYPE_CHECKING:
     from eventbridge_cli.facts import Fact
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from eventbridge_cli.ledger.tally import Tally
     from eventbridge_cli.run import Job
     from eventbridge_cli.watch.traces import Traces
-
-_BUG, _INTERRUPTED = 70, 130
 
 
 class Watcher(Protocol):
@@ -69,10 +67,10 @@ class Watched:
             self.finish(error.exit_code, error.code)
             raise
         except KeyboardInterrupt:
-            self.finish(_INTERRUPTED, "interrupted")
+            self.finish(ExitCode.INTERRUPTED, "interrupted")
             raise
         except Exception:
-            self.finish(_BUG, "bug")
+            self.finish(ExitCode.BUG, "bug")
             raise
 
     def finish(self, exit_code: int, stopped: str = "") -> None:

@@ -3,10 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from eventbridge_cli.errors import EbingestError
+from eventbridge_cli.errors import EbingestError, ExitCode
 from eventbridge_cli.ledger.tally import Tally
-
-DONE, SOME_BAD, PENDING = 0, 1, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +96,7 @@ def _exit_code(tally: Tally, error: EbingestError | None, *, sync_required: bool
     if error is not None:
         return error.exit_code
     if tally.counts.pending and not tally.withheld:
-        return PENDING
+        return ExitCode.PENDING
     if sync_required and any(sync.pending or sync.failed for sync in tally.syncs.values()):
-        return PENDING
-    return SOME_BAD if tally.counts.rejected or tally.counts.refused else DONE
+        return ExitCode.PENDING
+    return ExitCode.SOME_BAD if tally.counts.rejected or tally.counts.refused else ExitCode.DONE

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from eventbridge_cli.errors import ExitCode
 from eventbridge_cli.ledger.buckets import Bucket, Buckets
 from eventbridge_cli.ledger.latency import Latency
 from eventbridge_cli.ledger.timeline import Course, RunTimeline
@@ -16,17 +17,13 @@ _TOP = 12  # rows of a table
 _FEW = 3  # buckets: a shorter run has no course to show
 _BAD = ("rejected", "refused", "pending")
 
-ENDINGS = {
-    0: "every record is delivered or a duplicate",
-    1: "ran to the end; some records were rejected or refused",
-    3: "configuration, credentials or endpoint: mend, and run again",
-    4: "stopped by --max-errors",
-    5: "some records are pending for a passing cause: run again, and it resumes",
-    70: "a bug of ours: the account does not balance",
-    130: "interrupted, in order: run again, and it resumes",
-    143: "asked to end by a signal, in order: run again, and it resumes",
+_ENDINGS: dict[int, str] = {code: code.meaning for code in ExitCode}
+_TONES: dict[int, str] = {
+    ExitCode.DONE: "delivered",
+    ExitCode.PENDING: "pending",
+    ExitCode.INTERRUPTED: "pending",
+    ExitCode.TERMINATED: "pending",
 }
-"""What the exit code of a run means."""
 
 
 class Key(NamedTuple):
@@ -109,16 +106,14 @@ def ending(run: RunTimeline) -> str:
     if run.finished is None:
         return "did not finish: it was killed, or is still under way"
     code = run.finished.exit_code
-    return ENDINGS.get(code, f"ended with exit code {code}")
+    return _ENDINGS.get(code, f"ended with exit code {code}")
 
 
 def tone(run: RunTimeline) -> str:
     """The colour of the palette that stands for how a run ended."""
     if run.finished is None:
         return "pending"
-    return {0: "delivered", 1: "rejected", 5: "pending", 130: "pending", 143: "pending"}.get(
-        run.finished.exit_code, "rejected"
-    )
+    return _TONES.get(run.finished.exit_code, "rejected")
 
 
 def _markup(svg: str) -> Markup:

@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from eventbridge_cli import __version__
-from eventbridge_cli.errors import StateLockedError
+from eventbridge_cli.errors import ExitCode, StateLockedError
 from eventbridge_cli.ledger.tally import Tally
 
 INTERVAL = 15.0
@@ -106,7 +106,7 @@ class Textfile:
         self._run.under_way = False
         self._run.last["ebingest_last_run_timestamp_seconds"] = now
         self._run.last["ebingest_last_run_exit_code"] = exit_code
-        if exit_code == 0:
+        if exit_code == ExitCode.DONE:
             self._run.last["ebingest_last_success_timestamp_seconds"] = now
         self._write()
 

@@ -23,7 +23,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from opentelemetry.util.types import AttributeValue
 
 from eventbridge_cli import __version__
-from eventbridge_cli.errors import ConfigurationError
+from eventbridge_cli.errors import ConfigurationError, ExitCode
 from eventbridge_cli.facts import Answered, Attempt, Fact, Receipt, Retried, Split, Submitted, TokenIssued
 from eventbridge_cli.ledger.tally import Tally
 
@@ -113,7 +113,7 @@ class Traces:
         self._run.set_attribute("process.exit.code", exit_code)
         if stopped:
             self._run.set_attribute("error.type", stopped)
-        self._end(self._run, failed=exit_code != 0)
+        self._end(self._run, failed=exit_code != ExitCode.DONE)
         # Its own way to end waits for half a minute, and longer for a collector that takes the bytes and says nothing.
         flush = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         flush.start()
