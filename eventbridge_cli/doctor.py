@@ -26,6 +26,7 @@ from eventbridge_cli.ledger.standing import holder
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
 from eventbridge_cli.run import credentials
 from eventbridge_cli.settings import Settings, given, load
+from eventbridge_cli.watch.opening import NoTracesError, open_traces
 
 if TYPE_CHECKING:
     from eventbridge_cli.facts import TokenIssued
@@ -133,6 +134,8 @@ class _Examination:
         yield _Check("Settings", "platform", self._look_at_platform, ("settings",))
         if self._settings.metrics_textfile is not None or self._settings.otlp:
             yield _Check("Settings", "extras", self._look_at_extras)
+        if self._settings.otlp:
+            yield _Check("Settings", "traces", self._look_at_traces, ("extras",))
         yield from self._of_servers()
         yield from self._of_files()
         for target in targets:
@@ -205,6 +208,13 @@ class _Examination:
                 f"Install it with: pip install 'ebingest[{','.join(missing)}]'",
             )
         return f"installed: {', '.join(extra for extra in wanted if wanted[extra])}"
+
+    async def _look_at_traces(self) -> str | _Note:
+        try:
+            open_traces("doctor", self._where.ingest_url, warn=lambda _: None)
+        except NoTracesError as error:
+            return _Note(f"{error.message} A run would go on without traces.", error.remedy)
+        return "OpenTelemetry can be set up; the collector is not asked"
 
     async def _look_up(self, url: str) -> str:
         host, port = address(url)

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "watch": NOUNS | {"ledger", "watch"},
     "sync": NOUNS | {"settings", "endpoints", "delivery", "ledger", "lake"},
     "run": NOUNS | {"settings", "endpoints", "intake", "delivery", "ledger", "sync"},
-    "doctor": NOUNS | {"settings", "endpoints", "delivery", "ledger", "run"},
+    "doctor": NOUNS | {"settings", "endpoints", "delivery", "ledger", "run", "watch"},
     "cli": NOUNS
     | {
         *("cores", "settings", "endpoints", "wording", "intake", "delivery", "ledger", "run", "sync", "doctor"),

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from eventbridge_cli.errors import ConfigurationError, EbingestError, ExitCode
+from eventbridge_cli.errors import EbingestError, ExitCode
 
 if TYPE_CHECKING:
     from eventbridge_cli.facts import Fact
@@ -31,7 +31,7 @@ class Watched:
     """A job with all that watches it; `job` is the one to run.
 
     Raises:
-        ConfigurationError: a watcher needs an extra that is not installed, or its own settings are wrong.
+        ConfigurationError: a watcher needs an extra that is not installed, or there is no endpoint to name.
     """
 
     def __init__(self, job: "Job") -> None:
@@ -41,8 +41,9 @@ class Watched:
             self._watchers.append(_metrics(job))
         if job.settings.otlp:
             traces = _traces(job)
-            self._watchers.append(traces)
-            observers.append(traces.observe)
+            if traces is not None:
+                self._watchers.append(traces)
+                observers.append(traces.observe)
 
         def observe(fact: "Fact") -> None:
             for each in observers:
@@ -80,26 +81,19 @@ class Watched:
 
 
 def _metrics(job: "Job") -> "Watcher":
+    from eventbridge_cli.watch.opening import open_metrics
+
     path = job.settings.metrics_textfile
     assert path is not None  # noqa: S101 - the caller looked
-    try:
-        from eventbridge_cli.watch.metrics import Textfile
-    except ModuleNotFoundError as error:
-        raise _missing("--metrics-textfile", "metrics", error) from error
-    return Textfile(path, job.run, warn=job.warn)
+    return open_metrics(path, job.run, warn=job.warn)
 
 
-def _traces(job: "Job") -> "Traces":
+def _traces(job: "Job") -> "Traces | None":
     from eventbridge_cli.endpoints import endpoints
+    from eventbridge_cli.watch.opening import NoTracesError, open_traces
 
     try:
-        from eventbridge_cli.watch.traces import Traces
-    except ModuleNotFoundError as error:
-        raise _missing("--otlp", "otlp", error) from error
-    return Traces(job.run, endpoints(job.settings).ingest_url, warn=job.warn)
-
-
-def _missing(option: str, extra: str, error: ModuleNotFoundError) -> ConfigurationError:
-    return ConfigurationError(
-        f"{option} needs {error.name}, which is not installed.", f"Install it with: pip install 'ebingest[{extra}]'"
-    )
+        return open_traces(job.run, endpoints(job.settings).ingest_url, warn=job.warn)
+    except NoTracesError as error:
+        job.warn(f"{error.message} {error.remedy} The run goes on without traces.")
+        return None

@@ -5,7 +5,6 @@ platform, which may quote one. Where to, with what headers, resource and sampler
 OpenTelemetry SDK has them. A collector that is slow or dead costs the run nothing but a few seconds at its end.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from opentelemetry.util.types import AttributeValue
 
 from eventbridge_cli import __version__
-from eventbridge_cli.errors import ConfigurationError, ExitCode
+from eventbridge_cli.errors import ExitCode
 from eventbridge_cli.facts import Answered, Attempt, Fact, Receipt, Retried, Split, Submitted, TokenIssued
 from eventbridge_cli.ledger.tally import Tally
 
@@ -42,26 +41,16 @@ class Traces:
         url: the ingest endpoint.
         warn: is told at the end if spans did not reach the collector.
         flush_seconds: how long the end waits for that.
-
-    Raises:
-        ConfigurationError: an OTEL_ variable has a value that it can't have.
     """
 
     def __init__(
         self, run: str, url: str, *, warn: Callable[[str], None], flush_seconds: float = FLUSH_SECONDS
     ) -> None:
-        _silence()
         self._warn = warn
         self._flush_seconds = flush_seconds
-        try:
-            self._exporter = _Counting(OTLPSpanExporter())
-            processor = BatchSpanProcessor(self._exporter)
-            self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"The OTEL_ variables can't be used: {error}.", "Mend them, or run without --otlp."
-            ) from error
-        self._provider.add_span_processor(processor)
+        self._exporter = _Counting(OTLPSpanExporter())
+        self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("ebingest", __version__)
         self._now = _clock()
         self._ended = 0
@@ -238,10 +227,3 @@ def _clock() -> Callable[[], int]:
     """Nanoseconds since 1970 that never go back, whatever happens to the system's clock meanwhile."""
     offset = time.time_ns() - time.monotonic_ns()
     return lambda: time.monotonic_ns() + offset
-
-
-def _silence() -> None:
-    """The SDK logs every failed export, with URL and stack; one note at the end says it all."""
-    log = logging.getLogger("opentelemetry")
-    log.addHandler(logging.NullHandler())
-    log.propagate = False

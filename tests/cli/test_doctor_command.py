@@ -313,6 +313,16 @@ def test_an_extra_that_is_not_installed(tmp_path: Path) -> None:
     assert against(tmp_path, {}, **wanted).findings["extras"]["state"] == "ok"
 
 
+@pytest.mark.parametrize("variable", ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"])
+def test_traces_that_can_not_be_drawn_are_noted(tmp_path: Path, variable: str) -> None:
+    """No run ends for a wrong OTEL_ variable, so that it is a note, which names it."""
+    wanted = {"EBINGEST_OTLP": "on"}
+    assert against(tmp_path, {}, **wanted).findings["traces"]["state"] == "ok"
+    report = against(tmp_path, {}, **wanted, **{variable: "-3"})
+    assert report.of("note") == ["traces"]
+    assert f"Look at {variable}." in report.told("traces")
+
+
 def test_a_run_that_is_under_way_is_noted(tmp_path: Path) -> None:
     """The lock is held: the process is named, and nothing has to be mended."""
     with scripted({}) as url:

@@ -186,16 +186,43 @@ def test_replay_is_traced_by_its_setting(tmp_path: Path, server: Server) -> None
         assert [span["name"] for span in kept(url)["spans"]] == ["ingest"]
 
 
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [({}, "pip install 'ebingest[otlp]'"), ({"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "OTEL_ variables")],
-    ids=["not installed", "wrong"],
-)
-def test_what_can_not_be_traced_is_not_sent(
-    tmp_path: Path, server: Server, variables: dict[str, str], said: str
-) -> None:
-    """The extra is missing, or an OTEL_ variable is nonsense: exit 3 and the remedy, before the first request."""
-    env = server.settings | (variables or without("opentelemetry", tmp_path / "site"))
+WRONG = {
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "x",  # read as the SDK is loaded
+    "OTEL_ATTRIBUTE_COUNT_LIMIT": "x",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "-4",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "-3",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "100000",
+    "OTEL_BSP_SCHEDULE_DELAY": "0",
+    "OTEL_SPAN_EVENT_COUNT_LIMIT": "9" * 30,
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER": "nobody",
+}
+
+
+@pytest.mark.parametrize("variable", WRONG)
+def test_wrong_variables_end_no_run(tmp_path: Path, server: Server, variable: str) -> None:
+    """Whatever the SDK makes of them: the events arrive, exit 0, and one note names the variable."""
+    env = server.settings | {variable: WRONG[variable]}
+    run = ebingest("ingest", "-", "--otlp", cwd=tmp_path, env=env, stdin=lines(3), check=[0])
+    assert len(server.events()) == 3
+    [note] = [text for text in run.stderr.decode().splitlines() if text.startswith("Note:")]
+    assert f"Look at {variable}." in note
+    assert note.endswith("The run goes on without traces.")
+    assert ".." not in note
+    assert b"Traceback" not in run.stderr
+
+
+def test_the_sdk_says_nothing_of_its_own(tmp_path: Path, server: Server) -> None:
+    """What it logs as it is loaded, and goes on, is not shown."""
+    with collector() as url:
+        env = server.settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_PYTHON_CONTEXT": "nobody"}
+        run = ebingest("ingest", "-", "--otlp", cwd=tmp_path, env=env, stdin=lines(3), check=[0])
+        assert len(kept(url)["spans"]) == 4
+    assert b"opentelemetry" not in run.stderr
+
+
+def test_without_the_extra_nothing_is_sent(tmp_path: Path, server: Server) -> None:
+    """Exit 3 and how to install it, before the first request."""
+    env = server.settings | without("opentelemetry", tmp_path / "site")
     run = ebingest("ingest", "-", "--otlp", cwd=tmp_path, env=env, stdin=lines(1), check=[3])
-    assert said in run.stderr.decode()
+    assert b"pip install 'ebingest[otlp]'" in run.stderr
     assert server.requests() == []
