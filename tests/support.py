@@ -73,7 +73,7 @@ def without(module: str, folder: Path) -> dict[str, str]:
     """Variables under which the tool runs as if a module were not installed; `folder` is for what that takes."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n", encoding="utf-8")
-    return {"PYTHONPATH": str(folder)}
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
 
 
 @contextmanager
