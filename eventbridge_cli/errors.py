@@ -2,6 +2,7 @@
 
 EbingestError
 ├── UsageError                2   the command line is wrong, or names a file that is not there
+│   └── ClashError            2   one file is named for two purposes
 ├── ConfigurationError        3   a setting is missing or wrong
 │   ├── CredentialsError      3   the platform does not accept the id, the secret or the region
 │   └── EndpointError         3   the platform will not take events from this client at this address
@@ -71,6 +72,10 @@ class UsageError(EbingestError):
 
     code = "usage"
     exit_code = ExitCode.USAGE
+
+
+class ClashError(UsageError):
+    """One file is named for two purposes; nothing is written to it."""
 
 
 class ConfigurationError(EbingestError):
@@ -162,6 +167,11 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 def is_lack_of_space(error: OSError) -> bool:
     """Whether a write failed for a passing cause: no space, or a disk in trouble."""
     return error.errno in _NO_SPACE
+
+
+def is_about_output(error: OSError) -> bool:
+    """Whether it was what is printed that could not be written: whoever opens a file turns its errors into ours."""
+    return error.filename is None and (is_lack_of_space(error) or error.errno == errno.EBADF)
 
 
 def unwritable(path: Path, error: OSError) -> EbingestError:

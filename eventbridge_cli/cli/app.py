@@ -1,6 +1,5 @@
 """The commands, and the one boundary at which errors become text and exit codes."""
 
-import errno
 import gc
 import json
 import os
@@ -15,7 +14,7 @@ from typer.core import TyperGroup
 
 from eventbridge_cli import __version__
 from eventbridge_cli.cli.parameters import Command, sparing
-from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, is_lack_of_space
+from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, is_about_output
 
 # Nothing can be read from standard input, and nothing can be written to standard output.
 _STREAMS = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
@@ -106,7 +105,7 @@ def main() -> None:
         _report(error)
         sys.exit(error.exit_code)
     except OSError as error:
-        if not _is_about_output(error):
+        if not is_about_output(error):
             _report_bug(error)
             sys.exit(ExitCode.BUG)
         _let_go(sys.stdout)
@@ -140,11 +139,6 @@ def _open_what_is_closed() -> None:
 def _let_go(stream: TextIO) -> None:
     """Write what is left to nowhere: Python would try to flush it at the end, and take the failure for its own."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _is_about_output(error: OSError) -> bool:
-    """Whether it was what is printed that could not be written: whoever opens a file turns its errors into ours."""
-    return error.filename is None and (is_lack_of_space(error) or error.errno == errno.EBADF)
 
 
 def _report(error: EbingestError) -> None:

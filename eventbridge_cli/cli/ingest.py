@@ -32,6 +32,7 @@ from eventbridge_cli.cli.options import (
     WindowSize,
 )
 from eventbridge_cli.cli.reading import intake_of
+from eventbridge_cli.cli.watching import watching
 
 
 def ingest(
@@ -269,11 +270,12 @@ def ingest(
     }
     screen = Screen(quiet=quiet, progress=progress, goes_on=True)
     settings = load(**flags)
-    budget = None if max_errors is None else ErrorBudget.parse(max_errors)
-    intake = intake_of(inputs, settings, strict=strict, own_files=written_by(settings))
-    if dry_run:
-        show_plan(intake, settings, screen, output, budget)
     with ExitStack() as around:
+        watched = around.enter_context(watching(None if dry_run else settings.metrics_textfile, screen.warn))
+        budget = None if max_errors is None else ErrorBudget.parse(max_errors)
+        intake = intake_of(inputs, settings, strict=strict, own_files=written_by(settings))
+        if dry_run:
+            show_plan(intake, settings, screen, output, budget)
         folder = None
         if sandbox:
             from eventbridge_cli.sandbox.process import SandboxProcess
@@ -300,4 +302,4 @@ def ingest(
             observe=screen.fact if verbose else lambda _: None,
             warn=screen.warn,
         )
-        carry_out(job, screen, output)
+        carry_out(job, screen, output, watched)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from eventbridge_cli.cli.reading import written
-from eventbridge_cli.cli.watching import Watched
 
 if TYPE_CHECKING:
     from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.cli.watching import Watching
     from eventbridge_cli.intake.pipeline import Intake
     from eventbridge_cli.ledger.account import ErrorBudget
     from eventbridge_cli.run import Job
@@ -88,24 +88,22 @@ def show_plan(
     raise typer.Exit(1 if counts.rejected else 0)
 
 
-def carry_out(job: "Job", screen: "Screen", output: Output) -> NoReturn:
+def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching") -> NoReturn:
     """Run a job, print its account, and end with its exit code."""
     from eventbridge_cli.ledger.writable import check_file
     from eventbridge_cli.run import ingest
 
-    watched, summary_file = Watched(job), job.settings.summary_file
-    later = [summary_file, None if job.letters else job.settings.dead_letters]
-    with watched.told_of_failure():
-        for path in later:
-            if path is not None and (path.is_file() or not path.exists()):  # a device or a pipe takes what it gets
-                check_file(path)
-        summary = ingest(watched.job)
-        screen.summary(summary, kept=job.state is None, replayed=job.letters is not None)
-        document = json.dumps(summary.as_dict())
-        with written(summary_file) as file:
-            if file is not None:
-                file.write(document.encode() + b"\n")
-    watched.finish(summary.exit_code, summary.stopped["code"] if summary.stopped else "")
+    summary_file = job.settings.summary_file
+    for path in (summary_file, None if job.letters else job.settings.dead_letters):
+        if path is not None and (path.is_file() or not path.exists()):  # a device or a pipe takes what it gets
+            check_file(path)
+    summary = ingest(watched.of(job))
+    screen.summary(summary, kept=job.state is None, replayed=job.letters is not None)
+    document = json.dumps(summary.as_dict())
+    with written(summary_file) as file:
+        if file is not None:
+            file.write(document.encode() + b"\n")
     if output is Output.JSON:
         typer.echo(document)
+    watched.finish(summary.exit_code, summary.stopped["code"] if summary.stopped else "")
     raise typer.Exit(summary.exit_code)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from eventbridge_cli.cores import usable_cores
-from eventbridge_cli.errors import StorageError, UsageError, unwritable
+from eventbridge_cli.errors import ClashError, StorageError, UsageError, unwritable
 
 if TYPE_CHECKING:
     from eventbridge_cli.intake.pipeline import Intake
@@ -32,8 +32,8 @@ def intake_of(
     A flag that is None was not given. `own_files` are what the command writes, by what each is for.
 
     Raises:
-        UsageError: an input is not there; or none is named and standard input is a terminal; or a flag is wrong; or a
-            file is to be written for two purposes.
+        UsageError: an input is not there; or none is named and standard input is a terminal; or a flag is wrong.
+        ClashError: a file is to be written for two purposes, or is an input as well.
         ConfigurationError: names every setting that is wrong, all at once.
     """
     from eventbridge_cli.intake.key import Key
@@ -70,7 +70,7 @@ def _check_apart(own_files: Mapping[str, Path]) -> None:
             continue
         other = purposes.setdefault(path.resolve(), purpose)
         if other != purpose:
-            raise UsageError(f"{path} is to be {other} and {purpose} at once.", "Give each a path of its own.")
+            raise ClashError(f"{path} is to be {other} and {purpose} at once.", "Give each a path of its own.")
 
 
 def _environment_speaks() -> bool:

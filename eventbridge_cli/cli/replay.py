@@ -6,6 +6,7 @@ import typer
 
 from eventbridge_cli.cli.loading import Output, carry_out, show_plan, written_by
 from eventbridge_cli.cli.options import MetricsTextfile, Otlp, Progress, Quiet, ShowProgress, Verbose
+from eventbridge_cli.cli.watching import watching
 from eventbridge_cli.flow import Reason
 
 
@@ -42,17 +43,18 @@ def replay(
 
     screen = Screen(quiet=quiet, progress=progress, goes_on=True)
     settings = load(metrics_textfile=metrics_textfile, otlp=otlp)
-    intake = intake_of([letters], settings, strict=False, own_files=written_by(settings, letters=False))
-    intake = replace(intake, reader=Letters([each.value for each in reason or []]))
-    if dry_run:
-        show_plan(intake, settings, screen, output)
-    from eventbridge_cli.run import Job
+    with watching(None if dry_run else settings.metrics_textfile, screen.warn) as watched:
+        intake = intake_of([letters], settings, strict=False, own_files=written_by(settings, letters=False))
+        intake = replace(intake, reader=Letters([each.value for each in reason or []]))
+        if dry_run:
+            show_plan(intake, settings, screen, output)
+        from eventbridge_cli.run import Job
 
-    job = Job(
-        settings=settings,
-        intake=intake,
-        watch=screen.watch,
-        observe=screen.fact if verbose else lambda _: None,
-        warn=screen.warn,
-    )
-    carry_out(job, screen, output)
+        job = Job(
+            settings=settings,
+            intake=intake,
+            watch=screen.watch,
+            observe=screen.fact if verbose else lambda _: None,
+            warn=screen.warn,
+        )
+        carry_out(job, screen, output, watched)

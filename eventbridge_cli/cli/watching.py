@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from eventbridge_cli.errors import EbingestError, ExitCode
+import typer
+
+from eventbridge_cli.errors import ClashError, EbingestError, ExitCode, StorageError, is_about_output
 
 if TYPE_CHECKING:
     from eventbridge_cli.facts import Fact
@@ -27,23 +30,39 @@ class Watcher(Protocol):
         ...
 
 
-class Watched:
-    """A job with all that watches it; `job` is the one to run.
+class Watching:
+    """All that watches a run.
+
+    Args:
+        metrics: the metrics file, if there is to be one.
+        warn: is told what the user should know although it does not end the run.
 
     Raises:
-        ConfigurationError: a watcher needs an extra that is not installed, or there is no endpoint to name.
+        ConfigurationError: the extra for metrics is not installed.
     """
 
-    def __init__(self, job: "Job") -> None:
+    def __init__(self, metrics: Path | None, warn: Callable[[str], None]) -> None:
+        from eventbridge_cli.ledger.audit import new_run
+
+        self._run = new_run()
+        self._warn = warn
         self._watchers: list[Watcher] = []
+        if metrics is not None:
+            from eventbridge_cli.watch.opening import open_metrics
+
+            self._watchers.append(open_metrics(metrics, self._run, warn=warn))
+
+    def of(self, job: "Job") -> "Job":
+        """The job with all that watches it; its trace begins now.
+
+        Raises:
+            ConfigurationError: the extra for traces is not installed, or the settings give no endpoint.
+        """
         observers: list[Callable[[Fact], None]] = [job.observe]
-        if job.settings.metrics_textfile is not None:
-            self._watchers.append(_metrics(job))
-        if job.settings.otlp:
-            traces = _traces(job)
-            if traces is not None:
-                self._watchers.append(traces)
-                observers.append(traces.observe)
+        traces = self._traces(job) if job.settings.otlp else None
+        if traces is not None:
+            self._watchers.append(traces)
+            observers.append(traces.observe)
 
         def observe(fact: "Fact") -> None:
             for each in observers:
@@ -57,43 +76,48 @@ class Watched:
                 stack.enter_context(job.watch(tally, meter))
                 yield
 
-        self.job = replace(job, watch=watch, observe=observe)
-
-    @contextmanager
-    def told_of_failure(self) -> Iterator[None]:
-        """Tell the watchers if the body fails; where it does not, it is for `finish` to tell."""
-        try:
-            yield
-        except EbingestError as error:
-            self.finish(error.exit_code, error.code)
-            raise
-        except KeyboardInterrupt:
-            self.finish(ExitCode.INTERRUPTED, "interrupted")
-            raise
-        except Exception:
-            self.finish(ExitCode.BUG, "bug")
-            raise
+        return replace(job, run=self._run, watch=watch, observe=observe)
 
     def finish(self, exit_code: int, stopped: str = "") -> None:
         """Tell the watchers how the run ended."""
         for watcher in self._watchers:
             watcher.finish(exit_code, stopped)
 
+    def _traces(self, job: "Job") -> "Traces | None":
+        from eventbridge_cli.endpoints import endpoints
+        from eventbridge_cli.watch.opening import NoTracesError, open_traces
 
-def _metrics(job: "Job") -> "Watcher":
-    from eventbridge_cli.watch.opening import open_metrics
+        try:
+            return open_traces(self._run, endpoints(job.settings).ingest_url, warn=self._warn)
+        except NoTracesError as error:
+            self._warn(f"{error.message} {error.remedy} The run goes on without traces.")
+            return None
 
-    path = job.settings.metrics_textfile
-    assert path is not None  # noqa: S101 - the caller looked
-    return open_metrics(path, job.run, warn=job.warn)
 
+@contextmanager
+def watching(metrics: Path | None, warn: Callable[[str], None]) -> Iterator[Watching]:
+    """Watch a run, and tell the watchers if the body fails; where it does not, it is for `finish` to tell.
 
-def _traces(job: "Job") -> "Traces | None":
-    from eventbridge_cli.endpoints import endpoints
-    from eventbridge_cli.watch.opening import NoTracesError, open_traces
-
+    Raises:
+        ConfigurationError: as in `Watching`.
+    """
+    watched = Watching(metrics, warn)
     try:
-        return open_traces(job.run, endpoints(job.settings).ingest_url, warn=job.warn)
-    except NoTracesError as error:
-        job.warn(f"{error.message} {error.remedy} The run goes on without traces.")
-        return None
+        yield watched
+    except (typer.Exit, ClashError):  # all is told; or the metrics file may be the very one that must not be written
+        raise
+    except EbingestError as error:
+        watched.finish(error.exit_code, error.code)
+        raise
+    except KeyboardInterrupt:
+        watched.finish(ExitCode.INTERRUPTED, "interrupted")
+        raise
+    except BrokenPipeError:
+        watched.finish(ExitCode.BROKEN_PIPE, "broken_pipe")
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and is_about_output(error):
+            watched.finish(StorageError.exit_code, StorageError.code)
+        else:
+            watched.finish(ExitCode.BUG, "bug")
+        raise

@@ -12,7 +12,7 @@ from pathlib import Path
 from select import select
 from typing import TYPE_CHECKING
 
-from eventbridge_cli.errors import UsageError
+from eventbridge_cli.errors import ClashError, UsageError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -89,7 +89,8 @@ def resolve(inputs: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list[So
     `leave_out` are files that this run writes itself: a folder or glob passes over them.
 
     Raises:
-        UsageError: something is not there, or cannot be read as a file, or is written by this very run.
+        UsageError: something is not there, or cannot be read as a file.
+        ClashError: something is written by this very run.
     """
     own = {os.path.realpath(path) for path in leave_out}
     sources: list[Source] = []
@@ -128,7 +129,7 @@ def _files_of(text: str, own: AbstractSet[str]) -> list[Path]:
         return found
     if mode:
         if os.path.realpath(path) in own:
-            raise UsageError(
+            raise ClashError(
                 f"{text} is an input and is written by this run as well.",
                 "Give the output another name.",
             )

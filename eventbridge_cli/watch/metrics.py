@@ -25,11 +25,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from eventbridge_cli import __version__
-from eventbridge_cli.errors import ExitCode, StateLockedError
+from eventbridge_cli.errors import ExitCode
 from eventbridge_cli.ledger.tally import Tally
 
 INTERVAL = 15.0
 """Seconds between two writes while a run lasts: as often as Prometheus commonly looks."""
+
+_SILENCE = 4 * INTERVAL
+"""Seconds without a write after which a run that is said to be under way was killed."""
 
 _LAST_RUN = {
     "ebingest_last_run_timestamp_seconds": "When the last run ended, in seconds since 1970.",
@@ -95,14 +98,13 @@ class Textfile:
             ended.set()
             thread.join()
 
-    def finish(self, exit_code: int, stopped: str) -> None:
-        """Write the end of the run; `stopped` is the code of the error that ended it early.
-
-        A run that another one held off did nothing, and leaves the file to the other.
-        """
-        if stopped == StateLockedError.code:
-            return
+    def finish(self, exit_code: int, stopped: str) -> None:  # noqa: ARG002 - every watcher is told so
+        """Write the end of the run. One that did not come to begin leaves the file to a run that is writing it."""
         now = self._clock()
+        if self._run.input is None:
+            if _is_being_written(self._path, now):
+                return
+            self._run.last = _last_run(self._path)  # another run may have ended while this one waited
         self._run.under_way = False
         self._run.last["ebingest_last_run_timestamp_seconds"] = now
         self._run.last["ebingest_last_run_exit_code"] = exit_code
@@ -188,9 +190,22 @@ def _le(bound: float) -> str:
 
 
 def _last_run(path: Path) -> dict[str, float]:
-    """What an earlier run has left in the file about the last run; nothing where there is no file of ours."""
+    """What an earlier run has left in the file about the last run."""
+    return {name: value for name, value in _left(path).items() if name in _LAST_RUN}
+
+
+def _is_being_written(path: Path, now: float) -> bool:
+    try:
+        written = path.stat().st_mtime
+    except OSError:
+        return False
+    return now - written < _SILENCE and bool(_left(path).get("ebingest_running"))
+
+
+def _left(path: Path) -> dict[str, float]:
+    """What stands in the file, a value for each name; nothing where there is no file of ours."""
     try:
         families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
-    return {family.name: family.samples[0].value for family in families if family.name in _LAST_RUN and family.samples}
+    return {family.name: family.samples[0].value for family in families if family.samples}

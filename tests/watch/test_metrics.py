@@ -1,13 +1,17 @@
 """`--metrics-textfile`: what Prometheus' own parser reads there is what the summary says."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Server
 from prometheus_client.parser import text_string_to_metric_families
-from support import ebingest, line, lines, scripted, without
+from support import clean_environment, ebingest, line, lines, scripted, without
 
 from eventbridge_cli.intake.sources import Meter
 from eventbridge_cli.ledger.delivered import scope_name
@@ -15,6 +19,7 @@ from eventbridge_cli.ledger.lock import locked
 from eventbridge_cli.ledger.tally import Tally
 from eventbridge_cli.watch.metrics import Textfile
 
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full on this system")
 BAD = line(1, schemaVersion=9) + b"\n"
 
 
@@ -87,14 +92,87 @@ def test_a_run_that_can_not_begin_says_so(tmp_path: Path) -> None:
     assert (found["ebingest_last_run_exit_code"], found["ebingest_records_read"]) == (3, 0)
 
 
-def test_a_run_that_another_one_holds_off_leaves_the_file_alone(tmp_path: Path, server: Server) -> None:
-    """Exit 6: the file belongs to the run that is under way."""
-    (tmp_path / "run.prom").write_text("ebingest_running 1\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ingest", "nowhere.ndjson"),
+        ("ingest", "-", "--max-errors", "many"),
+        ("ingest", "."),
+        ("replay", "nowhere.ndjson"),
+    ],
+    ids=" ".join,
+)
+def test_a_usage_error_is_the_end_of_a_run(tmp_path: Path, server: Server, arguments: tuple[str, ...]) -> None:
+    """Once the settings are known, exit 2 stands in the file; the last success stays."""
+    env = server.settings | {"EBINGEST_METRICS_TEXTFILE": "run.prom"}
+    ebingest("ingest", "-", cwd=tmp_path, env=env, stdin=lines(1), check=[0])
+    (tmp_path / "ingestion_audit.jsonl").unlink()
+    good = metrics(tmp_path / "run.prom")
+    ebingest(*arguments, cwd=tmp_path, env=env, check=[2])
+    found = metrics(tmp_path / "run.prom")
+    assert (found["ebingest_last_run_exit_code"], found["ebingest_records_read"], found["ebingest_running"]) == (
+        2,
+        0,
+        0,
+    )
+    assert found["ebingest_last_success_timestamp_seconds"] == good["ebingest_last_success_timestamp_seconds"]
+
+
+def test_a_plan_is_no_run(tmp_path: Path, server: Server) -> None:
+    """A dry run, good or not, leaves the file alone."""
+    env = server.settings | {"EBINGEST_METRICS_TEXTFILE": "run.prom"}
+    ebingest("ingest", "-", "--dry-run", cwd=tmp_path, env=env, stdin=lines(1), check=[0])
+    ebingest("ingest", "nowhere.ndjson", "--dry-run", cwd=tmp_path, env=env, check=[2])
+    assert not (tmp_path / "run.prom").exists()
+
+
+def test_a_file_that_serves_two_purposes_is_not_written(tmp_path: Path, server: Server) -> None:
+    """The metrics file is the input, or the audit file: exit 2, and it is as it was."""
+    (tmp_path / "run.prom").write_bytes(lines(1))
+    for more in ({}, {"EBINGEST_AUDIT": "run.prom"}):
+        env = server.settings | {"EBINGEST_METRICS_TEXTFILE": "run.prom"} | more
+        ebingest("ingest", "run.prom" if not more else "-", cwd=tmp_path, env=env, check=[2])
+        assert (tmp_path / "run.prom").read_bytes() == lines(1)
+
+
+@pytest.mark.parametrize("exit_code", [141, pytest.param(5, marks=FULL)], ids=["nobody reads it", "the disk is full"])
+def test_output_that_can_not_be_written_is_the_end_of_a_run(tmp_path: Path, server: Server, exit_code: int) -> None:
+    """What the shell is told of standard output stands in the file as well."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    if exit_code == 5:
+        os.close(writing)
+        writing = os.open("/dev/full", os.O_WRONLY)
+    env = clean_environment(tmp_path, **server.settings, EBINGEST_METRICS_TEXTFILE="run.prom")
+    command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "-o", "json"]
+    run = subprocess.run(
+        command, cwd=tmp_path, env=env, input=lines(1), stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert run.returncode == metrics(tmp_path / "run.prom")["ebingest_last_run_exit_code"] == exit_code
+
+
+@pytest.mark.parametrize(
+    ("left", "age", "exit_code"),
+    [(1, 0, None), (1, 120, 6), (0, 0, 6)],
+    ids=["another run writes it", "another run was killed", "no run writes it"],
+)
+def test_a_run_that_another_one_holds_off(
+    tmp_path: Path, server: Server, left: int, age: float, exit_code: int | None
+) -> None:
+    """Exit 6 stands in the file, unless that belongs to the run that is under way."""
+    path, success = tmp_path / "run.prom", "ebingest_last_success_timestamp_seconds"
+    path.write_text(f"{success} 1000\nebingest_running {left}\n", encoding="utf-8")
+    then = time.time() - age
+    os.utime(path, (then, then))
     scope = scope_name(f"{server.url}/api/v2/events/ingest", "someone")
     env = server.settings | {"EBINGEST_STATE": "state", "EBINGEST_METRICS_TEXTFILE": "run.prom"}
     with locked(tmp_path / "state", scope, "the same endpoint and client"):
         ebingest("ingest", "-", cwd=tmp_path, env=env, stdin=lines(1), check=[6])
-    assert (tmp_path / "run.prom").read_text(encoding="utf-8") == "ebingest_running 1\n"
+    found = metrics(path)
+    assert found.get("ebingest_last_run_exit_code") == exit_code
+    assert found["ebingest_running"] == (left if exit_code is None else 0)
+    assert found[success] == 1000
 
 
 def test_a_file_that_can_not_be_written_changes_nothing_else(tmp_path: Path, server: Server) -> None:
