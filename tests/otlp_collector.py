@@ -1,7 +1,8 @@
 """A collector of OTLP traces (HTTP, protobuf), in a process of its own.
 
 POST /v1/traces takes spans; GET /spans gives all of them as JSON, with the requests' headers, the resources and
-every byte that came (in hexadecimal). With the argument `mute` it takes connections and never answers a POST.
+every byte that came (in hexadecimal). With a number as argument it answers so many POSTs, and from then on
+takes what comes and says nothing.
 """
 
 import json
@@ -18,13 +19,15 @@ class Collector(BaseHTTPRequestHandler):
     """Keeps what it is sent."""
 
     protocol_version = "HTTP/1.1"
-    mute = False
+    answers = sys.maxsize
     kept: ClassVar[dict[str, Any]] = {"spans": [], "headers": [], "resources": [], "bytes": []}
     lock = threading.Lock()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.mute:
+        with self.lock:
+            Collector.answers -= 1
+        if self.answers < 0:
             threading.Event().wait()
         assert self.path == "/v1/traces"
         request = ExportTraceServiceRequest.FromString(body)
@@ -79,7 +82,7 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    Collector.mute = "mute" in sys.argv
+    Collector.answers = int(sys.argv[1]) if sys.argv[1:] else sys.maxsize
     with Server(("127.0.0.1", 0), Collector) as server:
         sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")
         sys.stdout.flush()

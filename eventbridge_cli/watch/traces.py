@@ -29,6 +29,11 @@ from eventbridge_cli.ledger.tally import Tally
 FLUSH_SECONDS = 3.0
 """How long the end of a run waits for the last spans to reach the collector."""
 
+_OUT_OF_REACH = f"Check OTEL_EXPORTER_OTLP_ENDPOINT, and whether the collector answers within {FLUSH_SECONDS:g} s."
+_TOO_SLOW = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT is right: the collector was too slow, or failed meanwhile. A larger "
+    "OTEL_BSP_MAX_QUEUE_SIZE lets more spans wait for it, and OTEL_TRACES_SAMPLER makes fewer of them."
+)
 _BILLION = 1_000_000_000
 _FAILED = Status(StatusCode.ERROR)
 
@@ -39,7 +44,7 @@ class Traces:
     Args:
         run: the run's id.
         url: the ingest endpoint.
-        warn: is told at the end if spans did not reach the collector.
+        warn: is told at the end if the collector did not confirm all spans.
         flush_seconds: how long the end waits for that.
     """
 
@@ -107,10 +112,11 @@ class Traces:
         flush = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         flush.start()
         flush.join(self._flush_seconds)
-        if lost := self._ended - self._exporter.sent:
+        sent = self._exporter.sent
+        if sent < self._ended:
             self._warn(
-                f"{lost:,} of {self._ended:,} trace spans did not reach the collector; the run itself lacks nothing. "
-                "Check OTEL_EXPORTER_OTLP_ENDPOINT."
+                f"the collector confirmed {sent:,} of {self._ended:,} trace spans; the run itself lacks nothing. "
+                + (_TOO_SLOW if sent else _OUT_OF_REACH)
             )
 
     def _submitted(self, submitted: Submitted) -> None:

@@ -166,13 +166,24 @@ def test_chunks_with_the_same_content_may_be_under_way_at_once(monkeypatch: pyte
 @pytest.mark.parametrize("mute", [True, False], ids=["mute", "dead"])
 def test_a_collector_that_is_down_changes_nothing(tmp_path: Path, server: Server, *, mute: bool) -> None:
     """Nobody listens, or somebody who never answers: same exit code, same counts, one note and no other noise."""
-    with collector(*["mute"] * mute) as url:
+    with collector("0") as url:
         env = server.settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": url if mute else "http://127.0.0.1:1"}
         run = ebingest("ingest", "-", "--otlp", "-o", "json", cwd=tmp_path, env=env, stdin=lines(300), check=[0])
     assert json.loads(run.stdout)["counts"]["delivered"] == len(server.events()) == 300
-    assert run.stderr.count(b"Note: 8 of 8 trace spans did not reach the collector") == 1
+    assert run.stderr.count(b"Note: the collector confirmed 0 of 8 trace spans") == 1
+    assert b"Check OTEL_EXPORTER_OTLP_ENDPOINT" in run.stderr
     assert b"opentelemetry" not in run.stderr.lower()
     assert b"127.0.0.1" not in run.stderr
+
+
+def test_a_collector_that_is_too_slow_is_told_from_a_wrong_address(tmp_path: Path, server: Server) -> None:
+    """It confirms one batch and no other in time: the note looks for the cause elsewhere."""
+    with collector("1") as url:
+        env = server.settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "1"}
+        run = ebingest("ingest", "-", "--otlp", cwd=tmp_path, env=env, stdin=lines(300), check=[0])
+    assert run.stderr.count(b"Note: the collector confirmed 1 of 8 trace spans") == 1
+    assert b"OTEL_EXPORTER_OTLP_ENDPOINT is right" in run.stderr
+    assert b"OTEL_BSP_MAX_QUEUE_SIZE" in run.stderr
 
 
 def test_replay_is_traced_by_its_setting(tmp_path: Path, server: Server) -> None:
