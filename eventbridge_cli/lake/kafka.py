@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
+from eventbridge_cli.lake.names import name_of
 from eventbridge_cli.lake.payload import records
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.thread import in_thread
 
-_DEFAULT_PORT = 9092
 _CHECK_TRIES = 15  # of a second each
 _POLL_SECONDS = 0.005
 _CREDENTIALS = {
@@ -53,13 +53,8 @@ class KafkaTarget:
     def __init__(
         self, parts: SplitResult, content: Content, properties: Mapping[str, str], *, timeout: float = 30.0
     ) -> None:
-        brokers = ",".join(_broker(parts, text) for text in parts.netloc.split(","))
-        self._topic = parts.path.strip("/")
-        if not self._topic or "/" in self._topic:
-            raise ConfigurationError(
-                f"{parts.geturl()} names no topic.", "Write it as in kafka://broker-1:9092,broker-2:9092/topic."
-            )
-        self.name = f"kafka://{brokers}/{self._topic}"
+        self.name = name_of(parts)
+        brokers, _, self._topic = self.name.removeprefix("kafka://").partition("/")
         self._content = content
         self._trouble: KafkaError | None = None
         try:
@@ -192,21 +187,6 @@ class _Reports:
         self.waiting -= 1
         if error is not None:
             self.failure = error
-
-
-def _broker(parts: SplitResult, text: str) -> str:
-    """`text` as host and port."""
-    try:
-        broker = urlsplit(f"//{text}")
-        host, port = broker.hostname, broker.port
-    except ValueError:
-        host, port = None, None
-    if not host:
-        raise ConfigurationError(
-            f"{parts.geturl()} names no broker in {text!r}.",
-            "Write it as in kafka://broker-1:9092,broker-2:9092/topic.",
-        )
-    return f"[{host}]:{port or _DEFAULT_PORT}" if ":" in host else f"{host}:{port or _DEFAULT_PORT}"
 
 
 def _text(error: KafkaError | KafkaException) -> str:

@@ -18,6 +18,7 @@ from eventbridge_cli import __version__
 from eventbridge_cli.endpoints import is_loopback
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
+from eventbridge_cli.lake.names import name_of
 from eventbridge_cli.lake.payload import Encoder, LakeObject
 from eventbridge_cli.lake.thread import in_thread
 
@@ -73,16 +74,11 @@ class ObjectsTarget:
     """
 
     def __init__(self, parts: SplitResult, encode: Encoder) -> None:
-        prefix = parts.path.strip("/")
-        if not parts.netloc or (prefix and {"", ".", ".."} & set(prefix.split("/"))):
-            raise ConfigurationError(
-                f"{parts.geturl()} names no place in a bucket.", f"Write it as in {parts.scheme}://bucket/prefix."
-            )
-        self.name = f"{parts.scheme}://{parts.netloc}/{prefix}".rstrip("/")
+        self.name = name_of(parts)
         self._scheme = parts.scheme
         self._encode = encode
         try:
-            self._store = _store(parts.scheme, parts.netloc, prefix)
+            self._store = _store(parts.scheme, parts.netloc, parts.path.strip("/"))
         except (BaseError, ValueError, OSError) as error:
             raise ConfigurationError(
                 f"{self.name} can't be opened: {_said(error)}.", f"Check {_CREDENTIALS[self._scheme]}."

@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Protocol
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import url2pathname
 
 from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.facts import Batch
+from eventbridge_cli.lake.names import folder_of, parts_of
 from eventbridge_cli.secret import SecretText
-
-_SCHEMES = "file:, s3:, gs:, az:, kafka: or https:"
 
 
 class Content(StrEnum):
@@ -34,7 +30,7 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """The URL without secrets. It stays the same from run to run: the outbox's key for this target."""
+        """What `name_of` makes of its URL. It stays the same from run to run: the outbox's key for this target."""
         ...
 
     async def check(self) -> None:
@@ -79,7 +75,7 @@ def open_target(
     Raises:
         ConfigurationError: there is no such target, it can't be given that, or a library or setting is missing.
     """
-    parts = _split(url)
+    parts = parts_of(url)
     _check_form(parts.scheme, content, form)
     if parts.scheme == "kafka":
         _need("kafka", "confluent_kafka")
@@ -94,34 +90,12 @@ def open_target(
         from eventbridge_cli.lake.file import FileTarget
         from eventbridge_cli.lake.payload import encoder
 
-        return FileTarget(_folder(parts), encoder(content, form))
+        return FileTarget(folder_of(parts), encoder(content, form))
     _need("s3", "obstore")
     from eventbridge_cli.lake.objects import ObjectsTarget
     from eventbridge_cli.lake.payload import encoder
 
     return ObjectsTarget(parts, encoder(content, form))
-
-
-def _split(url: str) -> SplitResult:
-    """The parts of a URL that may be one of a target. What it says goes into no error before it is known to be safe."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError as error:
-        raise ConfigurationError("A URL of --sync can't be read.", f"Mend it: {error}.") from error
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(
-            f"The {parts.scheme}: URL of {host} holds a user name or password.",
-            "Leave them out of the URL, and give credentials by their own settings.",
-        )
-    if parts.scheme not in {"file", "s3", "gs", "az", "kafka", "http", "https"}:
-        shown = f"{parts.scheme}:" if parts.scheme else url
-        raise ConfigurationError(f"{shown} is no kind of data lake.", f"Give a URL that begins with {_SCHEMES}.")
-    if parts.fragment or (parts.query and parts.scheme not in {"http", "https"}):
-        raise ConfigurationError(
-            f"The {parts.scheme}: URL of {host} goes on after a ? or #.", "Leave that out: only host and path count."
-        )
-    return parts
 
 
 def _check_form(scheme: str, content: Content, form: Format) -> None:
@@ -141,13 +115,3 @@ def _need(extra: str, module: str) -> None:
         raise ConfigurationError(
             f"This target needs {module}, which is not installed.", f"Install it with: pip install 'ebingest[{extra}]'"
         )
-
-
-def _folder(parts: SplitResult) -> Path:
-    folder = Path(url2pathname(parts.path))
-    if parts.netloc not in {"", "localhost"} or not folder.is_absolute():
-        raise ConfigurationError(
-            f"{parts.geturl()} names no folder of this machine.",
-            "Give its whole path after three slashes, as in file:///data/lake.",
-        )
-    return folder

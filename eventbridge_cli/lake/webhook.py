@@ -16,6 +16,7 @@ from eventbridge_cli.certificates import certificates
 from eventbridge_cli.endpoints import is_loopback
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
+from eventbridge_cli.lake.names import name_of
 from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import Content
 from eventbridge_cli.lake.thread import in_thread
@@ -53,7 +54,7 @@ class WebhookTarget:
         timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.name = _shown(parts)
+        self.name = name_of(parts)
         if not parts.hostname or not _is_valid(parts):
             raise ConfigurationError(f"{self.name} is no URL of a server.", "Write it as in https://host/path.")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
@@ -151,12 +152,6 @@ def _is_valid(parts: SplitResult) -> bool:
     except httpx.InvalidURL:
         return False
     return True
-
-
-def _shown(parts: SplitResult) -> str:
-    """The URL with a digest in place of the query, so that two that differ in it alone have names of their own."""
-    bare = parts._replace(query="").geturl()
-    return f"{bare}?{hashlib.sha256(parts.query.encode()).hexdigest()[:8]}" if parts.query else bare
 
 
 def _reason(error: BaseException) -> str:
