@@ -136,7 +136,11 @@ class Worker:
 
     async def _end(self, task: asyncio.Task[None]) -> None:
         if not task.done():
-            self._trouble = self._trouble or "there was no time left to hand it over"
+            self._trouble = self._trouble or (
+                "the target had not answered when time was up"
+                if self._putting
+                else "there was no time left to hand it over"
+            )
             task.cancel()
             await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
         elif error := task.exception():  # its text may quote data

@@ -273,7 +273,7 @@ def test_what_does_not_pass_ends_it() -> None:
 
 
 def test_a_target_that_hangs_is_left_behind() -> None:
-    """The worker ends when its grace is over; others are kept out for as long as the put may go on."""
+    """The worker ends when its grace is over, and says why; others are kept out for as long as the put may go on."""
 
     async def scene() -> None:
         stage = Stage(Box(3), Lake())
@@ -281,6 +281,7 @@ def test_a_target_that_hangs_is_left_behind() -> None:
         stage.worker.start()
         await stage.worker.finish(0.1)
         assert stage.states == [(SyncState.PENDING, 3)]
+        assert stage.told[0].message == "the target had not answered when time was up"
         assert stage.box.let_go_at_the_end is True
         assert stage.lake.is_closed
 
