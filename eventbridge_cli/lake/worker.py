@@ -96,6 +96,7 @@ class Worker:
         self._waiting = 0
         self._is_empty = False
         self._failed = 0
+        self._not_forgotten = 0
         self._trouble = ""
         self._putting = False
         self._held = False
@@ -154,7 +155,7 @@ class Worker:
 
     async def _tell_what_is_left(self) -> None:
         try:
-            left = await in_thread(lambda: self._outbox.waiting(self._destination))
+            left = await in_thread(lambda: self._outbox.waiting(self._destination)) - self._not_forgotten
         except EbingestError as error:
             left, self._trouble = self._waiting, error.message
         if pending := max(left - self._failed, 0):
@@ -194,7 +195,13 @@ class Worker:
         self.synced += len(batch.entries)
         self._waiting = max(self._waiting - len(batch.entries), 0)
         self._tell(batch.name, len(batch.entries), SyncState.SYNCED)
-        await in_thread(lambda: self._outbox.done(self._destination, batch))
+        try:
+            await in_thread(lambda: self._outbox.done(self._destination, batch))
+        except EbingestError as error:
+            self._not_forgotten = len(batch.entries)
+            again = f"it was handed over and will be so again, as the same batch: {error.message}"
+            self._tell(batch.name, len(batch.entries), SyncState.RETRYING, again)
+            raise
         return True
 
     async def _put(self, batch: Batch) -> bool:

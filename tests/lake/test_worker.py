@@ -23,6 +23,7 @@ class Box:
         self.let_go_at_the_end: bool | None = None
         self.is_free = True
         self.error: StorageError | None = None
+        self.forgets = True
 
     def add(self, count: int = 1) -> None:
         self.entries += map(entry, range(len(self.entries), len(self.entries) + count))
@@ -45,6 +46,8 @@ class Box:
 
     def done(self, destination: Destination, batch: Batch) -> None:
         assert batch == self.unfinished
+        if not self.forgets:
+            raise StorageError("the disk is full")
         self.unfinished = None
         del self.entries[: len(batch.entries)]
 
@@ -320,6 +323,25 @@ def test_nothing_reaches_the_run(box_error: StorageError | None, lake_error: Exc
         stage.worker.start()
         await stage.worker.finish(30)
         assert [(fact.state, fact.entries, fact.message) for fact in stage.told] == [(SyncState.PENDING, 3, message)]
+
+    play(scene())
+
+
+def test_what_can_not_be_forgotten_counts_once() -> None:
+    """What has arrived and stays in the outbox is synced, and not pending; that it goes again is said."""
+
+    async def scene() -> None:
+        stage = Stage(Box(BATCH_ENTRIES + 20), Lake())
+        stage.box.forgets = False
+        stage.worker.start()
+        await stage.worker.finish(30)
+        assert stage.states == [
+            (SyncState.SYNCED, BATCH_ENTRIES),
+            (SyncState.RETRYING, BATCH_ENTRIES),
+            (SyncState.PENDING, 20),
+        ]
+        assert "again, as the same batch: the disk is full" in stage.told[1].message
+        assert stage.told[0].batch == stage.told[1].batch
 
     play(scene())
 
