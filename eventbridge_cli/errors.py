@@ -62,6 +62,11 @@ class EbingestError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
 
+    @property
+    def in_one_line(self) -> str:
+        """What went wrong, and what to do about it."""
+        return f"{self.message} {self.remedy}".rstrip()
+
     def as_dict(self) -> dict[str, str]:
         """The error for machines."""
         return {"code": self.code, "message": self.message, "remedy": self.remedy}

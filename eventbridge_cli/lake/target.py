@@ -10,6 +10,9 @@ from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.names import folder_of, parts_of
 from eventbridge_cli.secret import SecretText
 
+BATCH_BYTES = 8_000_000
+"""What a batch has at most, but for the line breaks between its records."""
+
 
 class Content(StrEnum):
     """What is handed over: a receipt for each delivered chunk, or the delivered events themselves."""

@@ -18,7 +18,7 @@ from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.names import name_of
 from eventbridge_cli.lake.payload import ndjson
-from eventbridge_cli.lake.target import Content
+from eventbridge_cli.lake.target import BATCH_BYTES, Content
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.secret import SecretText
 from eventbridge_cli.transport import NOT_BY_PROXY, Transport, retry_after
@@ -117,10 +117,8 @@ class WebhookTarget:
             return
         permanent = status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PASSING
         raise TargetError(
-            f"{self.name} did not take batch {batch.name} (HTTP {status}).",
-            "Mend the URL, the secret or the receiver, then run ebingest sync."
-            if permanent
-            else "Run ebingest sync when the receiver is well again.",
+            f"{self.name} did not take batch {batch.name} of {len(body):,} bytes (HTTP {status}).",
+            _remedy(status) if permanent else "Run ebingest sync when the receiver is well again.",
             permanent=permanent,
             retry_after=retry_after(wait, self._clock()),
         )
@@ -152,6 +150,13 @@ def _is_valid(parts: SplitResult) -> bool:
     except httpx.InvalidURL:
         return False
     return True
+
+
+def _remedy(status: int) -> str:
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        most = BATCH_BYTES // 1_000_000
+        return f"Raise the receiver's limit to {most + 1} MB, as a batch may have {most}, then run ebingest sync."
+    return "Mend the URL, the secret or the receiver, then run ebingest sync."
 
 
 def _reason(error: BaseException) -> str:

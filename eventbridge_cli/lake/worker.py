@@ -8,7 +8,7 @@ from typing import Protocol
 
 from eventbridge_cli.errors import EbingestError, TargetError
 from eventbridge_cli.facts import Batch, Destination, HandOver, SyncState
-from eventbridge_cli.lake.target import Target
+from eventbridge_cli.lake.target import BATCH_BYTES, Target
 from eventbridge_cli.lake.thread import in_thread
 
 WORTH_ENTRIES = 200
@@ -17,7 +17,6 @@ WORTH_ENTRIES = 200
 BATCH_ENTRIES = 1000
 """Entries that a batch has at most."""
 
-BATCH_BYTES = 8_000_000
 FLUSH_SECONDS = 2.0
 """After so long even a few entries are handed over."""
 
@@ -214,10 +213,10 @@ class Worker:
                 await self._target.put(batch)
             except TargetError as error:
                 self._putting = False
-                self._trouble = error.message
+                self._trouble = error.in_one_line if error.permanent else error.message
                 if error.permanent:
                     self._failed = len(batch.entries)
-                    self._tell(batch.name, len(batch.entries), SyncState.FAILED, error.message)
+                    self._tell(batch.name, len(batch.entries), SyncState.FAILED, self._trouble)
                     return False
                 delay = self._backoff(tries, self._clock() - began, error.retry_after)
                 if delay is None or not await self._will_try_again(batch, delay, error.retry_after or 0.0):

@@ -19,8 +19,9 @@ from support import ROOT
 
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.lake.payload import ndjson
-from eventbridge_cli.lake.target import Content
+from eventbridge_cli.lake.target import BATCH_BYTES, Content
 from eventbridge_cli.lake.webhook import WebhookTarget
+from eventbridge_cli.lake.worker import BATCH_ENTRIES
 from eventbridge_cli.secret import Secret
 
 
@@ -119,6 +120,17 @@ def test_what_is_no_arrival(status: int, permanent: bool) -> None:  # noqa: FBT0
     assert caught.value.permanent is permanent
     assert caught.value.remedy
     assert "k3y" not in str(caught.value)
+
+
+def test_a_batch_that_is_too_large() -> None:
+    """How large it is, and what the receiver has to be told."""
+    whole = batch()
+    with receiver({"status": 413}) as url, pytest.raises(TargetError) as caught:
+        put(webhook(url))
+    size = len(ndjson(whole, Content.RECEIPTS))
+    assert f"did not take batch {whole.name} of {size:,} bytes (HTTP 413)" in caught.value.message
+    assert "Raise the receiver's limit to 9 MB" in caught.value.remedy
+    assert BATCH_BYTES + BATCH_ENTRIES < 9_000_000  # each entry has a line break
 
 
 @pytest.mark.parametrize(

@@ -260,16 +260,17 @@ def test_a_retry_after_beyond_the_grace_ends_it_at_once() -> None:
 
 
 def test_what_does_not_pass_ends_it() -> None:
-    """A batch that is refused for good is failed, what comes after it pending; nothing is tried again or deleted."""
+    """A refused batch is failed, the rest pending, both with a way out; nothing goes twice or is deleted."""
 
     async def scene() -> None:
-        stage = Stage(Box(BATCH_ENTRIES + 20), Lake(TargetError("no such bucket", permanent=True)))
+        stage = Stage(Box(BATCH_ENTRIES + 20), Lake(TargetError("no such bucket", "Make it.", permanent=True)))
         stage.worker.start()
         await until(lambda: stage.told)
         stage.deliver(BATCH_ENTRIES)
         await stage.worker.finish(30)
         assert len(stage.lake.tried) == 1
         assert stage.states == [(SyncState.FAILED, BATCH_ENTRIES), (SyncState.PENDING, BATCH_ENTRIES + 20)]
+        assert {fact.message for fact in stage.told} == {"no such bucket Make it."}
         assert len(stage.box.entries) == 2 * BATCH_ENTRIES + 20
 
     play(scene())
