@@ -240,7 +240,7 @@ class Screen:
             advice.append(f"mend the bad records, then: {again}")
         if waiting := sum(each["pending"] + each["failed"] for each in summary.sync):
             if kept:
-                advice.append(f"hand the {waiting:,} receipts that wait for the data lake on with: ebingest sync")
+                advice.append(_how_to_hand_on(waiting, summary.sync))
             else:
                 self.warn(f"{waiting:,} receipts did not reach the data lake, and go with the sandbox's state.")
         for line in advice:
@@ -261,6 +261,17 @@ def _console(progress: When) -> "Console | None":
         emoji=False,
         force_terminal=True if progress == When.ALWAYS else None,
     )
+
+
+def _how_to_hand_on(waiting: int, syncs: list[dict[str, Any]]) -> str:
+    """What to do about receipts that wait; a URL that has a query is known by a digest of it alone."""
+    failed = ", ".join(each["target"] for each in syncs if each["failed"])
+    hidden = ", ".join(
+        each["target"] for each in syncs if (each["pending"] or each["failed"]) and "?" in each["target"]
+    )
+    first = f"mend what keeps {failed} from taking them, then " if failed else ""
+    whole = f", with the whole URL of {hidden} in EBINGEST_SYNC, since its query is not kept" if hidden else ""
+    return f"{first}hand the {waiting:,} receipts that wait for the data lake on with: ebingest sync{whole}"
 
 
 def _account(rows: dict[str, int]) -> Iterator[tuple[Part, ...]]:
