@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import lines
 
 from eventbridge_cli.sandbox.process import SandboxProcess
 
@@ -57,3 +58,11 @@ def sandbox() -> Iterator[SandboxProcess]:
     """The stand-in platform, without faults."""
     with SandboxProcess() as process:
         yield process
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with events and a lake."""
+    (tmp_path / "events.ndjson").write_bytes(lines(950))
+    (tmp_path / "lake").mkdir()
+    return tmp_path

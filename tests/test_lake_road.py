@@ -3,50 +3,19 @@
 import io
 import json
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 import pytest
 from conftest import Server
-from lake_support import SECRET, consume, moto_server, refusing, served
+from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, start, sync_lines, synced, until
+from lake_support import consume, moto_server, refusing, served
 from obstore.store import S3Store
-from support import audit_lines, clean_environment, ebingest, line, lines, scripted, without
-
-from eventbridge_cli.ledger.outbox import Outbox
-
-COUNT = 950  # events, in chunks of 10
-CHUNKS = 95
-WEBHOOK = {"EBINGEST_WEBHOOK_SECRET": SECRET.get_secret_value()}
-INGEST = ("ingest", "events.ndjson", "--chunk-events", "10", "-o", "json")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder with events and a lake."""
-    (tmp_path / "events.ndjson").write_bytes(lines(COUNT))
-    (tmp_path / "lake").mkdir()
-    return tmp_path
-
-
-@contextmanager
-def receiver(*answers: dict[str, Any]) -> Iterator[str]:
-    script = {"secret": SECRET.get_secret_value(), "answers": answers}
-    with served("webhook_receiver.py", json.dumps(script)) as url:
-        yield url
-
-
-def posts(url: str) -> list[dict[str, Any]]:
-    """What a receiver has got, without the check of the target."""
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - loopback
-        return [post for post in json.load(answer) if post["batch"] != "check"]
+from support import audit_lines, ebingest, line, lines, scripted, without
 
 
 def receipts(folder: Path) -> list[dict[str, Any]]:
@@ -56,35 +25,6 @@ def receipts(folder: Path) -> list[dict[str, Any]]:
 
 def events_of(found: list[dict[str, Any]]) -> Counter[str]:
     return Counter(each["interaction_id"] for receipt in found for each in receipt["events"])
-
-
-def synced(run: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(run.stdout)["sync"]
-    return found
-
-
-def sync_lines(place: Path) -> list[tuple[str, int]]:
-    lake = [each for each in audit_lines(place / "ingestion_audit.jsonl") if each["event"] == "DATA_LAKE_SYNC"]
-    return [(each["state"], each["entries"]) for each in lake]
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for another process to have come so far."""
-    give_up = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
-
-
-def start(place: Path, server: Server, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "eventbridge_cli", *INGEST, *arguments],
-        cwd=place,
-        env=clean_environment(place, **server.settings, **variables),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def test_a_folder_gets_a_receipt_for_each_request(place: Path, server: Server) -> None:
@@ -142,7 +82,7 @@ def test_kafka_gets_a_message_for_each_request(place: Path, server: Server) -> N
 def test_killed_between_delivery_and_lake(place: Path, server: Server) -> None:
     """After kill -9 while a put goes on, sync puts the same batch under the same name; by name all arrive once."""
     with receiver({}, {"silent": True}) as url:
-        with start(place, server, "--sync", url, **WEBHOOK) as process:
+        with start(place, server, *INGEST, "--sync", url, **WEBHOOK) as process:
             until(lambda: len(server.requests()) == CHUNKS and posts(url))
             until(lambda: (place / "ingestion_audit.jsonl").read_text().count("INGESTION_SUCCEEDED") == CHUNKS)
             process.send_signal(signal.SIGKILL)
@@ -166,7 +106,7 @@ def test_killed_at_any_time_and_resumed(place: Path, server: Server) -> None:
     (place / "events.ndjson").write_bytes(lines(6000))
     target = (place / "lake").as_uri()
     for quota in (100, 250, 400):
-        with start(place, server, "--sync", target) as process:
+        with start(place, server, *INGEST, "--sync", target) as process:
             while len(server.requests()) < quota and process.poll() is None:
                 time.sleep(0.01)
             process.kill()
@@ -279,26 +219,6 @@ def test_a_wrong_option_is_named(place: Path, server: Server, option: str) -> No
     assert server.requests() == []
 
 
-def test_sync_hands_on_what_waits_as_it_was_asked_for(place: Path, server: Server) -> None:
-    """Content and form come from the outbox, not from the settings of the day; a target can be chosen."""
-    (place / "other").mkdir()
-    events = ("--sync-content", "events", "--sync-grace", "0", "--sync", (place / "lake").as_uri())
-    with_other = (*events, "--sync", (place / "other").as_uri(), "--resend")
-    (place / "lake").rename(place / "away")
-    (place / "lake").symlink_to(place / "away")
-    ebingest(*INGEST, *with_other, cwd=place, env=server.settings, check=[0])
-    chosen = ebingest(
-        "sync", "--sync", (place / "other").as_uri(), "-o", "json", cwd=place, env=server.settings, check=[0]
-    )
-    assert {each["target"] for each in synced(chosen)} <= {(place / "other").as_uri()}
-    ebingest("sync", cwd=place, env=server.settings, check=[0])
-    for folder in ("lake", "other"):
-        written = b"".join(path.read_bytes() for path in (place / folder).rglob("*.ndjson"))
-        assert sorted(written.splitlines()) == sorted(lines(COUNT).splitlines())
-    nothing = ebingest("sync", cwd=place, env=server.settings, check=[0])
-    assert b"Nothing waits for the data lake." in nothing.stderr
-
-
 def test_status_names_what_waits(place: Path, server: Server) -> None:
     """What the data lake has yet to get is no settled matter."""
     with receiver({}, *[{"status": 503}] * 50) as url:
@@ -307,45 +227,6 @@ def test_status_names_what_waits(place: Path, server: Server) -> None:
     assert f"Data lake: {CHUNKS} receipts wait for {url}" in text
     assert f"Next: hand the {CHUNKS} receipts that wait for the data lake on with: ebingest sync" in text
     assert "all is settled" not in text
-
-
-def test_sync_leaves_a_target_to_who_holds_it(place: Path, server: Server) -> None:
-    """Exit 6 while another process hands over; what waits stays, and goes with the next sync."""
-    with receiver({}, *[{"status": 503}] * 50) as url:
-        ebingest(*INGEST, "--sync", url, "--sync-grace", "0", cwd=place, env=server.settings | WEBHOOK, check=[0])
-    [database] = (place / ".local/state/ebingest").glob("*.sqlite3")
-    with Outbox(database) as outbox:
-        [destination] = outbox.destinations()
-        assert outbox.hold(destination)
-        held = ebingest("sync", cwd=place, env=server.settings | WEBHOOK, check=[6])
-        assert b"Another process hands over to" in held.stderr
-        assert outbox.waiting(destination) == CHUNKS
-        outbox.let_go(destination, at_the_end=False)
-    down = ebingest(
-        "sync", "-o", "json", cwd=place, env=server.settings | WEBHOOK | {"EBINGEST_MAX_ATTEMPTS": "2"}, check=[5]
-    )
-    assert json.loads(down.stdout)["exit_code"] == 5
-    assert [(each["synced"], each["pending"]) for each in synced(down)] == [(0, CHUNKS)]
-
-
-def test_sync_wants_to_know_whose_outbox(place: Path) -> None:
-    """Without endpoint and client it says what to set."""
-    run = ebingest("sync", cwd=place, check=[3])
-    assert b"Set GENESYS_ENV and GENESYS_CLIENT_ID" in run.stderr
-
-
-def test_a_secret_query_is_not_kept(place: Path, server: Server) -> None:
-    """The outbox does not know it, so run and sync ask for it, and sync takes it from the setting."""
-    with receiver({}, *[{"status": 503}] * 3) as url:
-        secret = f"{url}/in?code=k3y-c4n4ry"
-        arguments = (*INGEST, "--sync", secret, "--sync-grace", "0")
-        run = ebingest(*arguments, cwd=place, env=server.settings | WEBHOOK, check=[0])
-        assert f"ebingest sync, with the whole URL of {url}/in?".encode() in run.stderr
-        assert not [path for path in place.rglob("*") if path.is_file() and b"k3y-c4n4ry" in path.read_bytes()]
-        asked = ebingest("sync", cwd=place, env=server.settings | WEBHOOK, check=[3])
-        assert b"Give the whole URL" in asked.stderr
-        ebingest("sync", cwd=place, env=server.settings | WEBHOOK | {"EBINGEST_SYNC": secret}, check=[0])
-        assert posts(url)[-1]["path"] == "/in?code=k3y-c4n4ry"
 
 
 def test_a_sandbox_says_what_goes_with_it(place: Path) -> None:
@@ -360,7 +241,7 @@ def test_an_interrupt_ends_the_grace(place: Path, server: Server) -> None:
     """Ctrl-C while a lake hangs ends the run at once, in order: all is delivered, the rest waits."""
     with (
         receiver({}, {"silent": True}) as url,
-        start(place, server, "--sync", url, "--sync-grace", "3600", **WEBHOOK) as process,
+        start(place, server, *INGEST, "--sync", url, "--sync-grace", "3600", **WEBHOOK) as process,
     ):
         audit = place / "ingestion_audit.jsonl"
         until(lambda: posts(url) and audit.read_text().count("INGESTION_SUCCEEDED") == CHUNKS)
