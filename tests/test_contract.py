@@ -45,13 +45,14 @@ MAY_IMPORT = {
     "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
     "watch": NOUNS | {"ledger", "watch"},
-    "sync": NOUNS | {"settings", "endpoints", "delivery", "ledger", "lake"},
+    "sync": NOUNS | {"settings", "delivery", "ledger", "lake"},
+    "left_over": NOUNS | {"settings", "endpoints", "delivery", "ledger", "lake", "sync"},
     "run": NOUNS | {"settings", "endpoints", "intake", "delivery", "ledger", "sync"},
     "doctor": NOUNS | {"settings", "endpoints", "delivery", "ledger", "run", "watch"},
     "cli": NOUNS
     | {
-        *("cores", "settings", "endpoints", "wording", "intake", "delivery", "ledger", "run", "sync", "doctor"),
-        *("sandbox", "watch", "report", "cli"),
+        *("cores", "settings", "endpoints", "wording", "intake", "delivery", "ledger", "run", "sync"),
+        *("left_over", "doctor", "sandbox", "watch", "report", "cli"),
     },
 }
 EXTRAS = {"obstore": "objects", "confluent_kafka": "kafka", "pyarrow": "parquet"}

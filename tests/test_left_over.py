@@ -4,10 +4,28 @@ import json
 from pathlib import Path
 
 from conftest import Server
-from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, synced
-from support import ebingest, lines
+from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, sync_lines, synced
+from lake_support import entry
+from support import ebingest, lines, without
 
+from eventbridge_cli.facts import Destination
+from eventbridge_cli.ledger.audit import new_run
+from eventbridge_cli.ledger.delivered import DeliveredStore, scope_name, store_path
 from eventbridge_cli.ledger.outbox import Outbox
+
+PLATFORM = {"GENESYS_ENV": "http://127.0.0.1:9", "GENESYS_CLIENT_ID": "someone"}
+
+
+def leave(place: Path, *targets: str) -> Path:
+    """Three receipts for each target, as a run leaves them that has handed over nothing. Gives the outbox."""
+    folder = place / ".local/state/ebingest"
+    folder.mkdir(parents=True, exist_ok=True)
+    database = store_path(folder, scope_name("http://127.0.0.1:9/api/v2/events/ingest", "someone"))
+    destinations = [Destination(target, "receipts", "ndjson") for target in targets]
+    with DeliveredStore(database, new_run(), remember_days=7, destinations=destinations) as store:
+        for number in range(3):
+            store.commit(bytes(16), entry(number))
+    return database
 
 
 def test_sync_hands_on_what_waits_as_it_was_asked_for(place: Path, server: Server) -> None:
@@ -67,3 +85,57 @@ def test_a_secret_query_is_not_kept(place: Path, server: Server) -> None:
         assert b"Give the whole URL" in asked.stderr
         ebingest("sync", cwd=place, env=server.settings | WEBHOOK | {"EBINGEST_SYNC": secret}, check=[0])
         assert posts(url)[-1]["path"] == "/in?code=k3y-c4n4ry"
+
+
+def test_one_target_keeps_no_other_from_being_served(place: Path) -> None:
+    """No secret, a query that is not kept, an extra that is missing: exit 3, each is told, and the rest is served."""
+    lake, webhook = (place / "lake").as_uri(), "https://lake.example.com/in"
+    leave(place, webhook, f"{webhook}?0123abcd", lake, "s3://bucket")
+    env = PLATFORM | without("obstore", place / "shadow")
+    run = ebingest("sync", "-o", "json", cwd=place, env=env, check=[3])
+    told = {each.pop("target"): each for each in synced(run)}
+    assert told[lake] == {"synced": 3, "pending": 0, "failed": 0, "message": ""}
+    for target, said in {
+        webhook: "Set EBINGEST_WEBHOOK_SECRET",
+        f"{webhook}?0123abcd": "Give the whole URL with --sync or EBINGEST_SYNC.",
+        "s3://bucket": "pip install 'ebingest[s3]'",
+    }.items():
+        assert (told[target]["synced"], told[target]["pending"], told[target]["failed"]) == (0, 0, 3)
+        assert said in told[target]["message"]
+        assert said in run.stderr.decode()
+    assert sync_lines(place) == [("synced", 3), *[("failed", 3)] * 3]
+    ebingest("audit", "verify", cwd=place, check=[0])
+
+
+def test_a_target_that_another_process_holds_keeps_no_other_from_being_served(place: Path) -> None:
+    """Exit 6 rather than 5, and 3 rather than 6."""
+    lake, held, down = ((place / name).as_uri() for name in ("lake", "held", "not there"))
+    database = leave(place, lake, held, down)
+    env = PLATFORM | {"EBINGEST_MAX_ATTEMPTS": "1"}
+    with Outbox(database) as outbox:
+        assert outbox.hold(Destination(held, "receipts", "ndjson"))
+        run = ebingest("sync", "-o", "json", cwd=place, env=env, check=[6])
+        told = {each["target"]: (each["synced"], each["pending"], each["failed"]) for each in synced(run)}
+        assert told == {lake: (3, 0, 0), held: (0, 3, 0), down: (0, 3, 0)}
+        assert f"Another process hands over to {held}" in run.stderr.decode()
+        leave(place, "https://lake.example.com/in")
+        run = ebingest("sync", cwd=place, env=env, check=[3])
+    assert sorted(state for state, _ in sync_lines(place)) == ["failed", *["pending"] * 4, "synced"]
+
+
+def test_a_setting_that_is_wrong_is_no_matter_of_other_targets(place: Path) -> None:
+    """What EBINGEST_SYNC and EBINGEST_KAFKA_ are about has nothing that waits: the rest goes, and quiet is quiet."""
+    leave(place, (place / "lake").as_uri())
+    wrong = {"EBINGEST_SYNC": "ftp://host https://lake.example.com/in", "EBINGEST_KAFKA_SASL_USERNAME": "someone"}
+    run = ebingest("sync", "--quiet", cwd=place, env=PLATFORM | wrong, check=[0])
+    assert run.stderr == b""
+    assert sync_lines(place) == [("synced", 3)]
+
+
+def test_what_still_waits_is_told_even_if_quiet(place: Path) -> None:
+    """A line for each such target, with what to do."""
+    leave(place, (place / "lake").as_uri(), "https://lake.example.com/in")
+    run = ebingest("sync", "--quiet", cwd=place, env=PLATFORM, check=[3])
+    [line] = run.stderr.decode().splitlines()
+    assert line.startswith("Error: https://lake.example.com/in  0 handed over, 3 failed. There is no secret to sign")
+    assert "Set EBINGEST_WEBHOOK_SECRET" in line

@@ -186,17 +186,23 @@ class Screen:
         self._next(summary, kept=kept, replayed=replayed)
 
     def sync(self, syncs: list[dict[str, Any]]) -> None:
-        """What was handed to the data lake, and what waits; what is failed waits as well, for somebody."""
-        if self._quiet or not syncs:
-            return
-        self._line(("\nData lake", "bold"))
+        """What was handed to the data lake, and what waits; what is failed waits as well, for somebody.
+
+        A message is about what is not settled yet. That is an error, to be told even if quiet.
+        """
+        if syncs and not self._quiet:
+            self._line(("\nData lake", "bold"))
         for each in syncs:
+            target, message = safe(each["target"]), safe(each["message"])
+            settled = not (each["pending"] or each["failed"] or message)
             parts = [f"{each['synced']:,} handed over"]
             parts += [f"{each[name]:,} {name}" for name in ("pending", "failed") if each[name]]
-            style = "yellow" if each["pending"] or each["failed"] else "green"
-            self._line(f"  {safe(each['target'])}  ", (", ".join(parts), style))
-            if each["message"]:
-                self._line(f"    {safe(each['message'])}")
+            if not self._quiet:
+                self._line(f"  {target}  ", (", ".join(parts), "green" if settled else "yellow"))
+                if message:
+                    self._line(f"    {message}")
+            elif not settled:
+                self._line(("Error: ", "bold red"), f"{target}  {', '.join(parts)}. {message}")
 
     def _delivery(self, summary: "Summary") -> None:
         latency = summary.latency

@@ -10,8 +10,6 @@ import typer
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.cli.options import Quiet
 
-_SOME_WAIT = 5
-
 
 def sync(
     *,
@@ -47,21 +45,21 @@ def sync(
 
     Everything goes where, as what and in which form its run was told; endpoint and client come from the settings.
     Nothing is posted to the platform. Exit 0 if nothing waits any more, 5 if something does, 6 if a run hands over
-    to the same target at this moment.
+    to the same target at this moment, 3 if something has to be mended first. All other targets are served.
     """
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.ledger.audit import new_run
+    from eventbridge_cli.left_over import hand_on
     from eventbridge_cli.settings import load
-    from eventbridge_cli.sync import left_over
 
     screen = Screen(quiet=quiet)
     settings = load(audit=audit, state=state)
     run = new_run()
-    counts = [asdict(each) for each in left_over(settings, targets or (), run, screen.warn)]
-    exit_code = _SOME_WAIT if any(each["pending"] or each["failed"] for each in counts) else 0
+    found = hand_on(settings, targets or (), run, screen.warn)
+    counts = [asdict(each) for each in found.counts.values()]
     if output is Output.JSON:
-        typer.echo(json.dumps({"run": run, "exit_code": exit_code, "sync": counts}))
+        typer.echo(json.dumps({"run": run, "exit_code": found.exit_code, "sync": counts}))
     screen.sync(counts)
     if not counts:
         screen.say("Nothing waits for the data lake.")
-    raise typer.Exit(exit_code)
+    raise typer.Exit(found.exit_code)
