@@ -28,10 +28,14 @@ _WORST_FIRST = (ConfigurationError.exit_code, StateLockedError.exit_code, Pendin
 
 @dataclass(slots=True)
 class LeftOver:
-    """What became of what was left over, by target; `errors` are what kept targets from being served at all."""
+    """What became of what was left over, by target.
+
+    `errors` are what kept targets from being served at all; `nothing` says where nothing was found to hand on.
+    """
 
     counts: dict[str, SyncCounts] = field(default_factory=dict)
     errors: list[EbingestError] = field(default_factory=list)
+    nothing: str = "Nothing waits for the data lake."
 
     def take(self, fact: HandOver) -> None:
         """Count a fact."""
@@ -73,6 +77,10 @@ def hand_on(settings: Settings, urls: Sequence[str], run: str, warn: Callable[[s
     database = store_path(folder, scope_name(where.ingest_url, settings.client_id or ""))
     found = LeftOver()
     if not database.exists():
+        found.nothing = (
+            f"No run to {where.ingest_url} by {_client(settings)} has left anything in {folder}: "
+            "check GENESYS_ENV, GENESYS_CLIENT_ID and EBINGEST_STATE if one should have."
+        )
         return found
     audit = AuditInTurns(settings.audit, lock_folder(otherwise=folder), run, warn)
 
@@ -81,8 +89,12 @@ def hand_on(settings: Settings, urls: Sequence[str], run: str, warn: Callable[[s
         audit.note(fact)
 
     with Outbox(database) as outbox:
-        waiting = [each for each in outbox.destinations() if each.target in whole_urls or not urls]
-        lanes, kept = _lanes(settings, outbox, waiting, whole_urls)
+        waiting = outbox.destinations()
+        chosen = [each for each in waiting if each.target in whole_urls or not urls]
+        if waiting and not chosen:
+            others = ", ".join(f"{outbox.waiting(each):,} for {each.target}" for each in waiting)
+            found.nothing = f"Nothing waits for {' or '.join(whole_urls)}; what waits is {others}."
+        lanes, kept = _lanes(settings, outbox, chosen, whole_urls)
         asyncio.run(_hand_on(settings, lanes, outbox, cautious(note, warn)))
         for destination, error in kept.items():
             if entries := outbox.waiting(destination):
@@ -92,6 +104,10 @@ def hand_on(settings: Settings, urls: Sequence[str], run: str, warn: Callable[[s
     if missing := audit.catch_up(wait=max(settings.lock_wait, _AUDIT_SECONDS)):
         warn(f"a run uses {settings.audit}: {missing} DATA_LAKE_SYNC lines are missing there.")
     return found
+
+
+def _client(settings: Settings) -> str:
+    return f"client {settings.client_id}" if settings.client_id else "a client that is known by its token alone"
 
 
 def _whole_urls(settings: Settings, urls: Sequence[str]) -> dict[str, str]:
@@ -106,12 +122,12 @@ def _whole_urls(settings: Settings, urls: Sequence[str]) -> dict[str, str]:
 
 
 def _lanes(
-    settings: Settings, outbox: Outbox, waiting: Sequence[Destination], whole_urls: Mapping[str, str]
+    settings: Settings, outbox: Outbox, chosen: Sequence[Destination], whole_urls: Mapping[str, str]
 ) -> tuple[list[Lane], dict[Destination, EbingestError]]:
     """The targets that can be served, and what is wrong with the others."""
     lanes: list[Lane] = []
     kept: dict[Destination, EbingestError] = {}
-    for destination in waiting:
+    for destination in chosen:
         try:
             lanes.append(_open(settings, outbox, destination, whole_urls))
         except (ConfigurationError, StateLockedError) as error:

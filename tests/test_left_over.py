@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from conftest import Server
 from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, sync_lines, synced
 from lake_support import entry
@@ -139,3 +140,25 @@ def test_what_still_waits_is_told_even_if_quiet(place: Path) -> None:
     [line] = run.stderr.decode().splitlines()
     assert line.startswith("Error: https://lake.example.com/in  0 handed over, 3 failed. There is no secret to sign")
     assert "Set EBINGEST_WEBHOOK_SECRET" in line
+
+
+@pytest.mark.parametrize("name", ["GENESYS_ENV", "GENESYS_CLIENT_ID", "EBINGEST_STATE"])
+def test_looking_in_the_wrong_place_is_told(place: Path, name: str) -> None:
+    """An endpoint, client or state folder that no run has used: what was looked for, where, and what to check."""
+    leave(place, (place / "lake").as_uri())
+    other = str(place / "elsewhere") if name == "EBINGEST_STATE" else "http://127.0.0.1:8"
+    env = PLATFORM | {"EBINGEST_STATE": str(place / ".local/state/ebingest")} | {name: other}
+    told = ebingest("sync", cwd=place, env=env, check=[0]).stderr.decode()
+    assert f"by client {env['GENESYS_CLIENT_ID']} has left anything in {env['EBINGEST_STATE']}" in told
+    assert f"{env['GENESYS_ENV']}/api/v2/events/ingest" in told
+    assert name in told
+    assert "Nothing waits" not in told
+
+
+def test_a_target_that_nothing_waits_for(place: Path) -> None:
+    """What does wait is told, and for which; nothing of it goes."""
+    lake, other = ((place / name).as_uri() for name in ("lake", "other"))
+    leave(place, lake)
+    told = ebingest("sync", "--sync", other, cwd=place, env=PLATFORM, check=[0]).stderr.decode()
+    assert told == f"Nothing waits for {other}; what waits is 3 for {lake}.\n"
+    assert not list((place / "lake").iterdir())

@@ -61,5 +61,5 @@ def sync(
         typer.echo(json.dumps({"run": run, "exit_code": found.exit_code, "sync": counts}))
     screen.sync(counts)
     if not counts:
-        screen.say("Nothing waits for the data lake.")
+        screen.say(found.nothing)
     raise typer.Exit(found.exit_code)
