@@ -10,7 +10,7 @@ from platformdirs import user_state_path
 
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.endpoints import endpoints
-from eventbridge_cli.errors import ConfigurationError, EbingestError, PendingError, StateLockedError
+from eventbridge_cli.errors import ConfigurationError, EbingestError, PendingError, StateLockedError, StorageError
 from eventbridge_cli.facts import Destination, HandOver, SyncState
 from eventbridge_cli.lake.names import name_of, parts_of
 from eventbridge_cli.lake.worker import Worker
@@ -20,7 +20,7 @@ from eventbridge_cli.ledger.outbox import Outbox
 from eventbridge_cli.ledger.tally import SyncCounts
 from eventbridge_cli.ledger.turns import AuditInTurns
 from eventbridge_cli.settings import Settings
-from eventbridge_cli.sync import Lane, cautious, next_try, open_lane
+from eventbridge_cli.sync import Lane, next_try, open_lane
 
 _AUDIT_SECONDS = 5.0
 _WORST_FIRST = (ConfigurationError.exit_code, StateLockedError.exit_code, PendingError.exit_code)
@@ -51,7 +51,9 @@ class LeftOver:
         return next((code for code in _WORST_FIRST if code in codes), 0)
 
 
-def hand_on(settings: Settings, urls: Sequence[str], run: str, warn: Callable[[str], None]) -> LeftOver:
+def hand_on(
+    settings: Settings, urls: Sequence[str], run: str, *, warn: Callable[[str], None], insist: Callable[[str], None]
+) -> LeftOver:
     """Hand on what runs have left in the outbox of an endpoint and client.
 
     A target that can't be served keeps none of the others from it.
@@ -61,6 +63,7 @@ def hand_on(settings: Settings, urls: Sequence[str], run: str, warn: Callable[[s
         urls: the targets to serve; all that wait for something if there are none.
         run: an id for the audit file.
         warn: is told what the user should know.
+        insist: is told what the user has to know: that the audit file lacks something.
 
     Raises:
         ConfigurationError: endpoint or client is not known, or one of `urls` can be no target's.
@@ -95,14 +98,16 @@ def hand_on(settings: Settings, urls: Sequence[str], run: str, warn: Callable[[s
             others = ", ".join(f"{outbox.waiting(each):,} for {each.target}" for each in waiting)
             found.nothing = f"Nothing waits for {' or '.join(whole_urls)}; what waits is {others}."
         lanes, kept = _lanes(settings, outbox, chosen, whole_urls)
-        asyncio.run(_hand_on(settings, lanes, outbox, cautious(note, warn)))
+        asyncio.run(_hand_on(settings, lanes, outbox, note))
         for destination, error in kept.items():
             if entries := outbox.waiting(destination):
                 found.errors.append(error)
                 state = SyncState.FAILED if isinstance(error, ConfigurationError) else SyncState.PENDING
-                cautious(note, warn)(HandOver(destination.target, None, entries, state, error.in_one_line))
-    if missing := audit.catch_up(wait=max(settings.lock_wait, _AUDIT_SECONDS)):
-        warn(f"a run uses {settings.audit}: {missing} DATA_LAKE_SYNC lines are missing there.")
+                note(HandOver(destination.target, None, entries, state, error.in_one_line))
+    try:
+        audit.catch_up(wait=max(settings.lock_wait, _AUDIT_SECONDS))
+    except (StateLockedError, StorageError) as error:
+        insist(f"DATA_LAKE_SYNC lines are missing ({audit.missing:,}): {error.message}")
     return found
 
 

@@ -92,7 +92,7 @@ class Job:
 
     `run` is its id. `items` gives the intake's chunks, where a process of its own makes them. `state` takes the place
     of the settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what
-    the user should know although it does not end the run.
+    the user should know although it does not end the run, and `insist` what even those have to know who want no words.
     """
 
     settings: Settings
@@ -104,6 +104,7 @@ class Job:
     watch: Callable[[Tally, Meter], AbstractContextManager[None]] = _show_nothing
     observe: Callable[[Fact], None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None
+    insist: Callable[[str], None] = lambda _: None
     run: str = field(default_factory=new_run)
 
     @property
@@ -161,7 +162,7 @@ def ingest(job: Job) -> Summary:
         error: EbingestError | None = None
         delivered = None if job.resend or ledger.delivered.is_empty else ledger.delivered
         lake = HandingOver(
-            lanes, store_path(places.state, scope), note=ledger.note, warn=job.warn, grace=settings.sync_grace
+            lanes, store_path(places.state, scope), note=ledger.note, warn=job.insist, grace=settings.sync_grace
         )
         try:
             with job.watch(ledger.tally, intake.meter):

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from conftest import Server
 from lake_support import SECRET, served
 from support import audit_lines, clean_environment
 
@@ -51,11 +50,11 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def start(place: Path, server: Server, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+def start(place: Path, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "eventbridge_cli", *arguments],
         cwd=place,
-        env=clean_environment(place, **server.settings, **variables),
+        env=clean_environment(place, **variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -82,7 +82,7 @@ def test_kafka_gets_a_message_for_each_request(place: Path, server: Server) -> N
 def test_killed_between_delivery_and_lake(place: Path, server: Server) -> None:
     """After kill -9 while a put goes on, sync puts the same batch under the same name; by name all arrive once."""
     with receiver({}, {"silent": True}) as url:
-        with start(place, server, *INGEST, "--sync", url, **WEBHOOK) as process:
+        with start(place, *INGEST, "--sync", url, **server.settings, **WEBHOOK) as process:
             until(lambda: len(server.requests()) == CHUNKS and posts(url))
             until(lambda: (place / "ingestion_audit.jsonl").read_text().count("INGESTION_SUCCEEDED") == CHUNKS)
             process.send_signal(signal.SIGKILL)
@@ -106,7 +106,7 @@ def test_killed_at_any_time_and_resumed(place: Path, server: Server) -> None:
     (place / "events.ndjson").write_bytes(lines(6000))
     target = (place / "lake").as_uri()
     for quota in (100, 250, 400):
-        with start(place, server, *INGEST, "--sync", target) as process:
+        with start(place, *INGEST, "--sync", target, **server.settings) as process:
             while len(server.requests()) < quota and process.poll() is None:
                 time.sleep(0.01)
             process.kill()
@@ -241,7 +241,7 @@ def test_an_interrupt_ends_the_grace(place: Path, server: Server) -> None:
     """Ctrl-C while a lake hangs ends the run at once, in order: all is delivered, the rest waits."""
     with (
         receiver({}, {"silent": True}) as url,
-        start(place, server, *INGEST, "--sync", url, "--sync-grace", "3600", **WEBHOOK) as process,
+        start(place, *INGEST, "--sync", url, "--sync-grace", "3600", **server.settings, **WEBHOOK) as process,
     ):
         audit = place / "ingestion_audit.jsonl"
         until(lambda: posts(url) and audit.read_text().count("INGESTION_SUCCEEDED") == CHUNKS)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 from conftest import Server
-from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, sync_lines, synced
+from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, start, sync_lines, synced, until
 from lake_support import entry
 from support import ebingest, lines, without
 
 from eventbridge_cli.facts import Destination
 from eventbridge_cli.ledger.audit import new_run
 from eventbridge_cli.ledger.delivered import DeliveredStore, scope_name, store_path
+from eventbridge_cli.ledger.lock import audit_lock, locked
 from eventbridge_cli.ledger.outbox import Outbox
 
 PLATFORM = {"GENESYS_ENV": "http://127.0.0.1:9", "GENESYS_CLIENT_ID": "someone"}
@@ -162,3 +163,31 @@ def test_a_target_that_nothing_waits_for(place: Path) -> None:
     told = ebingest("sync", "--sync", other, cwd=place, env=PLATFORM, check=[0]).stderr.decode()
     assert told == f"Nothing waits for {other}; what waits is 3 for {lake}.\n"
     assert not list((place / "lake").iterdir())
+
+
+def test_a_line_that_is_missing_is_told_even_if_quiet(place: Path) -> None:
+    """A run holds the audit file all the time, or the file can't be written: all is handed over, and that is said."""
+    audit, locks = place / "ingestion_audit.jsonl", place / ".local/state/ebingest"
+    leave(place, (place / "lake").as_uri())
+    with locked(locks, audit_lock(audit), "the audit file"):
+        held = ebingest("sync", "--quiet", cwd=place, env=PLATFORM, check=[0])
+    assert b"Note: DATA_LAKE_SYNC lines are missing (1): Another run" in held.stderr
+    leave(place, (place / "lake").as_uri())
+    audit.mkdir()
+    broken = ebingest("sync", "--quiet", cwd=place, env=PLATFORM, check=[0])
+    assert (
+        broken.stderr.decode()
+        == f"Note: DATA_LAKE_SYNC lines are missing (1): {audit.name} can't be written: Is a directory.\n"
+    )
+
+
+def test_a_line_waits_for_its_turn(place: Path) -> None:
+    """What a run keeps from being written is so once it lets go of the file, with the time at which it happened."""
+    audit, locks = place / "ingestion_audit.jsonl", place / ".local/state/ebingest"
+    leave(place, (place / "lake").as_uri())
+    with locked(locks, audit_lock(audit), "the audit file"):
+        process = start(place, "sync", **PLATFORM)
+        until(lambda: list((place / "lake").rglob("*.ndjson")))
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert sync_lines(place) == [("synced", 3)]

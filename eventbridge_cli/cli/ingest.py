@@ -301,5 +301,6 @@ def ingest(
             watch=screen.watch,
             observe=screen.fact if verbose else lambda _: None,
             warn=screen.warn,
+            insist=screen.insist,
         )
         carry_out(job, screen, output, watched)

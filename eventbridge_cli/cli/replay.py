@@ -56,5 +56,6 @@ def replay(
             watch=screen.watch,
             observe=screen.fact if verbose else lambda _: None,
             warn=screen.warn,
+            insist=screen.insist,
         )
         carry_out(job, screen, output, watched)

@@ -43,7 +43,7 @@ Part = str | tuple[str, str]
 
 
 class Screen:
-    """Writes to standard error; `quiet` keeps everything but errors off it.
+    """Writes to standard error; `quiet` keeps everything off it but errors and what must not go unsaid.
 
     With `goes_on` a reader that has gone, or a full disk, does not end what is told of: the rest is told to nobody.
     """
@@ -62,6 +62,10 @@ class Screen:
     def warn(self, message: str) -> None:
         """Something odd that does not end the run."""
         self.say(f"Note: {message}", "yellow")
+
+    def insist(self, message: str) -> None:
+        """Something that was promised is missing, and nothing else will tell: it is told even if quiet."""
+        self._line((f"Note: {safe(message)}", "yellow"))
 
     def error(self, error: "EbingestError") -> None:
         """What ended the run, and what to do about it."""

@@ -55,7 +55,7 @@ def sync(
     screen = Screen(quiet=quiet)
     settings = load(audit=audit, state=state)
     run = new_run()
-    found = hand_on(settings, targets or (), run, screen.warn)
+    found = hand_on(settings, targets or (), run, warn=screen.warn, insist=screen.insist)
     counts = [asdict(each) for each in found.counts.values()]
     if output is Output.JSON:
         typer.echo(json.dumps({"run": run, "exit_code": found.exit_code, "sync": counts}))

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eventbridge_cli.errors import StateLockedError
+from eventbridge_cli.errors import StateLockedError, StorageError
 from eventbridge_cli.facts import Fact
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 from eventbridge_cli.ledger.audit import AuditLogger
@@ -30,31 +31,32 @@ class AuditInTurns:
         self._waiting: deque[tuple[datetime, Fact]] = deque()
 
     def note(self, fact: Fact) -> None:
-        """Write down a fact, or keep it for later.
-
-        Raises:
-            StorageError: the file can't be written.
-        """
+        """Write down a fact, or keep it for the next turn."""
         self._waiting.append((datetime.now(UTC), fact))
-        self.catch_up(wait=0.0)
+        with suppress(StateLockedError, StorageError):
+            self.catch_up(wait=0.0)
 
-    def catch_up(self, *, wait: float) -> int:
-        """Write what waits, if a run lets go of the file within `wait` seconds. Gives the number of lines left.
+    @property
+    def missing(self) -> int:
+        """How many facts are not written down yet."""
+        return len(self._waiting)
+
+    def catch_up(self, *, wait: float) -> None:
+        """Write what waits, once a run lets go of the file.
 
         Raises:
+            StateLockedError: it does not within `wait` seconds.
             StorageError: the file can't be written.
         """
-        try:
-            with (
-                locked(self._locks, audit_lock(self._path), f"the audit file {self._path}", wait=wait),
-                AppendedLines(self._path) as lines,
-            ):
-                if lines.mended:
-                    self._warn(half_a_line(self._path, lines.mended))
-                audit = AuditLogger(lines, self._run, now=lambda: self._waiting[0][0])
-                while self._waiting:
-                    audit.note(self._waiting[0][1])
-                    self._waiting.popleft()
-        except StateLockedError:
-            return len(self._waiting)
-        return 0
+        if not self._waiting:
+            return
+        with (
+            locked(self._locks, audit_lock(self._path), f"the audit file {self._path}", wait=wait),
+            AppendedLines(self._path) as lines,
+        ):
+            if lines.mended:
+                self._warn(half_a_line(self._path, lines.mended))
+            audit = AuditLogger(lines, self._run, now=lambda: self._waiting[0][0])
+            while self._waiting:
+                audit.note(self._waiting[0][1])
+                self._waiting.popleft()
