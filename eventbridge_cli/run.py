@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Tally
 from eventbridge_cli.settings import Settings
+from eventbridge_cli.signals import first_signal
 from eventbridge_cli.sync import HandingOver, lanes_of
 
 if sys.platform == "win32":
@@ -236,7 +237,7 @@ async def _deliver(
             ingester.stop(InterruptedRunError(number))
             lake.hurry()
 
-        with _signals(stop):
+        with first_signal(stop):
             async with lake:
                 await ingester.ingest(_noted(inlet, ledger, job, note))
     if job.max_errors:
@@ -284,29 +285,6 @@ async def _noted(
                 "What was sent is on record. Run the same command again when nothing writes to the file.",
             )
     ledger.tally.read_to_end = not inlet.is_stopped
-
-
-@contextmanager
-def _signals(stop: Callable[[int], None]) -> Iterator[None]:
-    """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def first(number: int) -> None:
-        for each in numbers:
-            loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_DFL)
-        stop(number)
-
-    with suppress(NotImplementedError):  # Windows: Ctrl-C then ends the process as any other
-        for number in numbers:
-            loop.add_signal_handler(number, first, number)
-    try:
-        yield
-    finally:
-        with suppress(NotImplementedError):
-            for number in numbers:
-                loop.remove_signal_handler(number)
 
 
 @contextmanager

@@ -38,7 +38,8 @@ def synced(run: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
 
 
 def sync_lines(place: Path) -> list[tuple[str, int]]:
-    lake = [each for each in audit_lines(place / "ingestion_audit.jsonl") if each["event"] == "DATA_LAKE_SYNC"]
+    audit = place / "ingestion_audit.jsonl"
+    lake = [each for each in audit_lines(audit) if each["event"] == "DATA_LAKE_SYNC"] if audit.exists() else []
     return [(each["state"], each["entries"]) for each in lake]
 
 

@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "transport": set(),
     "certificates": {"errors"},
     "settings": {"errors", "secret"},
+    "signals": set(),
     "endpoints": {"errors", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
     "delivery": NOUNS | {"fields", "secret", "certificates", "transport", "delivery"},
@@ -46,8 +47,8 @@ MAY_IMPORT = {
     "sandbox": {"errors", "sandbox"},
     "watch": NOUNS | {"ledger", "watch"},
     "sync": NOUNS | {"settings", "delivery", "ledger", "lake"},
-    "left_over": NOUNS | {"settings", "endpoints", "delivery", "ledger", "lake", "sync"},
-    "run": NOUNS | {"settings", "endpoints", "intake", "delivery", "ledger", "sync"},
+    "left_over": NOUNS | {"settings", "endpoints", "delivery", "ledger", "lake", "sync", "signals"},
+    "run": NOUNS | {"settings", "endpoints", "intake", "delivery", "ledger", "sync", "signals"},
     "doctor": NOUNS | {"settings", "endpoints", "delivery", "ledger", "run", "watch"},
     "cli": NOUNS
     | {

@@ -1,6 +1,7 @@
 """`ebingest sync`, after real runs: what they have left goes where it can, and the rest is told with its reason."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,35 @@ def test_a_line_waits_for_its_turn(place: Path) -> None:
     _, told = process.communicate(timeout=60)
     assert process.returncode == 0, told
     assert sync_lines(place) == [("synced", 3)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(place: Path, number: signal.Signals) -> None:
+    """While a target hangs: no more grace, what waits is told and written down, exit 130 or 143."""
+    with receiver({"silent": True}) as url:
+        leave(place, url, (place / "lake").as_uri())
+        with start(place, "sync", "-o", "json", **PLATFORM, **WEBHOOK) as process:
+            until(lambda: posts(url) and ("synced", 3) in sync_lines(place))
+            process.send_signal(number)
+            output, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert b"The run was interrupted." in told
+    document = json.loads(output)
+    assert document["exit_code"] == 128 + number
+    assert {each["target"]: each["pending"] for each in document["sync"]} == {url: 3, (place / "lake").as_uri(): 0}
+    assert sync_lines(place) == [("synced", 3), ("pending", 3)]
+    ebingest("audit", "verify", cwd=place, check=[0])
+
+
+def test_a_signal_ends_the_wait_for_the_audit_file(place: Path) -> None:
+    """All is handed over and a run holds the file: what is missing is said at once."""
+    audit, locks = place / "ingestion_audit.jsonl", place / ".local/state/ebingest"
+    leave(place, (place / "lake").as_uri())
+    with locked(locks, audit_lock(audit), "the audit file"):
+        process = start(place, "sync", "--quiet", **PLATFORM, EBINGEST_LOCK_WAIT="3600")
+        until(lambda: list((place / "lake").rglob("*.ndjson")))
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"DATA_LAKE_SYNC lines are missing (1)" in told
+    assert b"The run was interrupted." in told

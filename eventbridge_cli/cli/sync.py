@@ -60,6 +60,8 @@ def sync(
     if output is Output.JSON:
         typer.echo(json.dumps({"run": run, "exit_code": found.exit_code, "sync": counts}))
     screen.sync(counts)
-    if not counts:
+    if found.stopped:
+        screen.error(found.stopped)
+    elif not counts:
         screen.say(found.nothing)
     raise typer.Exit(found.exit_code)

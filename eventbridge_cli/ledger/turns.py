@@ -48,8 +48,6 @@ class AuditInTurns:
             StateLockedError: it does not within `wait` seconds.
             StorageError: the file can't be written.
         """
-        if not self._waiting:
-            return
         with (
             locked(self._locks, audit_lock(self._path), f"the audit file {self._path}", wait=wait),
             AppendedLines(self._path) as lines,
