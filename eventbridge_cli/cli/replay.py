@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from eventbridge_cli.cli.loading import Output, carry_out, show_plan, written_by
-from eventbridge_cli.cli.options import MetricsTextfile, Otlp, Progress, Quiet, ShowProgress, Verbose
+from eventbridge_cli.cli.options import (
+    MetricsTextfile,
+    Otlp,
+    Progress,
+    Quiet,
+    ShowProgress,
+    Sync,
+    SyncContent,
+    SyncFormat,
+    SyncGrace,
+    SyncRequired,
+    Verbose,
+)
 from eventbridge_cli.cli.watching import watching
 from eventbridge_cli.flow import Reason
 
@@ -21,6 +33,11 @@ def replay(
     output: Annotated[
         Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")
     ] = Output.TEXT,
+    sync: Sync = None,
+    sync_content: SyncContent = None,
+    sync_format: SyncFormat = None,
+    sync_grace: SyncGrace = None,
+    sync_required: SyncRequired = None,
     metrics_textfile: MetricsTextfile = None,
     otlp: Otlp = None,
     quiet: Quiet = False,
@@ -42,7 +59,15 @@ def replay(
     from eventbridge_cli.settings import load
 
     screen = Screen(quiet=quiet, progress=progress, goes_on=True)
-    settings = load(metrics_textfile=metrics_textfile, otlp=otlp)
+    settings = load(
+        sync=sync or None,
+        sync_content=sync_content,
+        sync_format=sync_format,
+        sync_grace=sync_grace,
+        sync_required=sync_required,
+        metrics_textfile=metrics_textfile,
+        otlp=otlp,
+    )
     with watching(None if dry_run else settings.metrics_textfile, screen.warn) as watched:
         intake = intake_of([letters], settings, strict=False, own_files=written_by(settings, letters=False))
         intake = replace(intake, reader=Letters([each.value for each in reason or []]))

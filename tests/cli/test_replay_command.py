@@ -79,6 +79,18 @@ def test_what_was_delivered_meanwhile_is_not_sent(tmp_path: Path, server: Server
     assert len(server.requests()) == posts
 
 
+def test_what_is_replayed_goes_to_the_data_lake(tmp_path: Path, server: Server) -> None:
+    """With the options of ingest: the events, as they were mended, in the form that is asked for."""
+    letters = make_letters(tmp_path, server)[:1]
+    letters[0]["record"] = line(1).decode()
+    write_letters(tmp_path, letters)
+    (tmp_path / "lake").mkdir()
+    options = ("--sync", (tmp_path / "lake").as_uri(), "--sync-content", "events", "--sync-format", "ndjson")
+    ends = ("--sync-grace", "60", "--sync-required")
+    ebingest("replay", "dead_letters.ndjson", *options, *ends, cwd=tmp_path, env=server.settings, check=[0])
+    assert [path.read_bytes() for path in (tmp_path / "lake").rglob("*.ndjson")] == [line(1) + b"\n"]
+
+
 def test_reason_and_dry_run(tmp_path: Path, server: Server) -> None:
     """--reason takes letters of that reason alone; --dry-run sends nothing; bytes that are no text come back whole."""
     make_letters(tmp_path, server)
