@@ -172,11 +172,10 @@ def test_help_shows_the_settings_defaults() -> None:
     seen, every = 0, {field.name: field for field in fields(settings.Settings)}
     for command in commands().values():
         for parameter in command.params:
-            field = every.get(parameter.name)
             help_text = getattr(parameter, "help", None) or ""
-            if field is None or "[env: " not in help_text:
+            if "[env: " not in help_text:
                 continue
-            seen += 1
+            seen, field = seen + 1, every[parameter.name]
             assert f"EBINGEST_{parameter.name.upper()}]" in help_text
             if field.default is not None:
                 assert parameter.show_default == (default_text(field.default) or False)

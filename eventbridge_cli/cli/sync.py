@@ -18,7 +18,8 @@ def sync(
         typer.Option(
             "--sync",
             metavar="URL",
-            help="Hand on to this target alone. Repeatable. \\[env: EBINGEST_SYNC]",
+            help="Hand on to this target alone. Repeatable. EBINGEST_SYNC does not choose: it gives the whole URLs of "
+            "targets that have a query.",
             show_default="all that something waits for",
         ),
     ] = None,
