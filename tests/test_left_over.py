@@ -2,6 +2,8 @@
 
 import json
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -224,3 +226,20 @@ def test_a_signal_ends_the_wait_for_the_audit_file(place: Path) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert b"DATA_LAKE_SYNC lines are missing (1)" in told
     assert b"The run was interrupted." in told
+
+
+def test_what_stays_in_the_outbox_after_it_has_arrived(place: Path) -> None:
+    """A full state folder: handed over and not pending, but exit 5 since it goes again, as the same batch."""
+    lake = (place / "lake").as_uri()
+    database = leave(place, lake)
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("CREATE TRIGGER full BEFORE DELETE ON receipt BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    run = ebingest("sync", "-o", "json", cwd=place, env=PLATFORM, check=[5])
+    [told] = synced(run)
+    assert (told["synced"], told["pending"], told["failed"]) == (3, 0, 0)
+    assert "will be so again, as the same batch" in told["message"]
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("DROP TRIGGER full")
+    ebingest("sync", cwd=place, env=PLATFORM, check=[0])
+    assert len(list((place / "lake").rglob("*.ndjson"))) == 1
+    assert sync_lines(place) == [("synced", 3), ("retrying", 3), ("synced", 3)]
