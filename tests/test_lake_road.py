@@ -3,6 +3,8 @@
 import io
 import json
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 from collections import Counter
@@ -15,7 +17,7 @@ from conftest import Server
 from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, start, sync_lines, synced, until
 from lake_support import consume, moto_server, refusing, served
 from obstore.store import S3Store
-from support import audit_lines, ebingest, line, lines, scripted, without
+from support import audit_lines, clean_environment, ebingest, line, lines, scripted, without
 
 
 def receipts(folder: Path) -> list[dict[str, Any]]:
@@ -251,6 +253,32 @@ def test_an_interrupt_ends_the_grace(place: Path, server: Server) -> None:
     assert process.returncode == 0
     assert json.loads(output)["sync"][0]["pending"] == CHUNKS
     assert audit_lines(audit)[-1]["event"] == "RUN_FINISHED"
+
+
+def test_a_line_that_is_missing_is_told_even_if_quiet(place: Path, server: Server) -> None:
+    """The disk is full where a hand-over should be written down: it has happened, and that it lacks a line is said."""
+    audit = place / "ingestion_audit.jsonl"
+    long_line = json.dumps({"filler": "x" * 1_000_000}).encode() + b"\n"  # no other file of the run is as large
+    run = ("ingest", "events.ndjson", "--resend", "--quiet", "--sync", (place / "lake").as_uri())
+    audit.write_bytes(long_line)
+    ebingest(*run, cwd=place, env=server.settings, check=[0])
+    before = audit.read_bytes().partition(b"DATA_LAKE_SYNC")[0]
+    audit.write_bytes(long_line)
+    code = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)"
+    limited = subprocess.run(
+        [
+            *(sys.executable, "-c", f"{code}; os.execv(sys.executable, sys.argv[2:])", str(len(before))),
+            *(sys.executable, "-m", "eventbridge_cli", *run),
+        ],
+        cwd=place,
+        env=clean_environment(place, **server.settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert limited.returncode == 0
+    assert limited.stderr.startswith(b"Note: a DATA_LAKE_SYNC line is missing: ingestion_audit.jsonl can't be written")
+    assert len(list((place / "lake").rglob("*.ndjson"))) == 2
 
 
 def test_a_dry_run_names_the_targets(place: Path) -> None:
