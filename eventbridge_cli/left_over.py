@@ -92,7 +92,7 @@ def hand_on(
         )
     whole_urls = _whole_urls(settings, urls)
     folder = settings.state or user_state_path("ebingest")
-    database = store_path(folder, scope_name(where.ingest_url, settings.client_id or ""))
+    database = store_path(folder, scope_name(where.ingest_url, settings.identity))
     found = LeftOver()
     if not database.exists():
         found.nothing = (
@@ -221,7 +221,7 @@ class _HandingOn:
         while self._audit.missing:
             try:
                 await in_thread(lambda: self._audit.catch_up(wait=_TURN_SECONDS))
-            except (StateLockedError, StorageError) as error:
+            except (StateLockedError, ConfigurationError, StorageError) as error:
                 patient = isinstance(error, StateLockedError) and not self._found.stopped
                 if not patient or time.monotonic() > give_up:
                     self._insist(f"DATA_LAKE_SYNC lines are missing ({self._audit.missing:,}): {error.message}")

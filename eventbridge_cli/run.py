@@ -3,7 +3,6 @@
 import asyncio
 import pickle
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -41,7 +40,7 @@ from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Tally
 from eventbridge_cli.settings import Settings
-from eventbridge_cli.signals import first_signal
+from eventbridge_cli.signals import first_signal, sigterm_raises
 from eventbridge_cli.sync import HandingOver, lanes_of
 
 if sys.platform == "win32":
@@ -293,7 +292,7 @@ def _readable_twice(intake: Intake) -> Iterator[Intake]:
     if not intake.strict or all(map(_stays, intake.sources)):
         yield intake
         return
-    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="ebingest-") as folder:
+    with sigterm_raises(), tempfile.TemporaryDirectory(prefix="ebingest-") as folder:
         copies = {source: Path(folder) / str(number) for number, source in enumerate(intake.sources)}
         yield replace(intake, sources=tuple(_twice(source, copy) for source, copy in copies.items()))
 
@@ -309,20 +308,6 @@ def _twice(source: Source, copy: Path) -> Source:
     with open_packed(source, Meter()) as stream, copy.open("wb") as file:
         shutil.copyfileobj(stream, file)
     return Source(source.name, copy)
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM raise, as Ctrl-C does, so that what is put aside goes away."""
-
-    def end(number: int, _: object) -> None:
-        raise InterruptedRunError(number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _has_rejections(intake: Intake) -> bool:

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from eventbridge_cli.errors import InterruptedRunError
+
 
 @contextmanager
 def first_signal(stop: Callable[[int], None]) -> Iterator[None]:
@@ -27,3 +29,17 @@ def first_signal(stop: Callable[[int], None]) -> Iterator[None]:
         with suppress(NotImplementedError):
             for number in numbers:
                 loop.remove_signal_handler(number)
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise, as Ctrl-C does, so that whatever has to be put in order is."""
+
+    def end(number: int, _: object) -> None:
+        raise InterruptedRunError(number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

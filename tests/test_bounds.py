@@ -224,3 +224,26 @@ def test_a_second_signal_is_offered(tmp_path: Path) -> None:
             _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "1 requests in flight may settle for up to 20 s" in said
+
+
+def test_dead_letters_that_can_not_be_made_any_more(tmp_path: Path) -> None:
+    """Their folder goes away while a request is under way: what is refused is pending, and the account balances."""
+    folder, audit = tmp_path / "letters", tmp_path / "ingestion_audit.jsonl"
+    folder.mkdir()
+    (tmp_path / "events.ndjson").write_bytes(lines(5))
+    refusal = {"stall": 1, "body": {"errors": [{"index": 2, "message": "no"}]}}
+    with scripted({"always": refusal}) as url:
+        settings = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s"}
+        options = ("--dead-letters", "letters/dead.ndjson", "-o", "json")
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "events.ndjson", *options]
+        env = clean_environment(tmp_path, **settings)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, cwd=tmp_path, env=env, **pipes) as process:  # type: ignore[call-overload]
+            while not audit.exists() or b"BATCH_SUBMITTED" not in audit.read_bytes():
+                time.sleep(0.01)
+            folder.rmdir()
+            out, said = process.communicate(timeout=30)
+    assert process.returncode == 3, said
+    counts = json.loads(out)["counts"]
+    assert (counts["delivered"], counts["refused"], counts["pending"]) == (4, 0, 1)
+    assert b"Make the folder" in said

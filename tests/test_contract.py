@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "transport": set(),
     "certificates": {"errors"},
     "settings": {"errors", "secret"},
-    "signals": set(),
+    "signals": {"errors"},
     "endpoints": {"errors", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
     "delivery": NOUNS | {"fields", "secret", "certificates", "transport", "delivery"},

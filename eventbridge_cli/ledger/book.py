@@ -76,10 +76,10 @@ class Ledger:
         """Enter a fact.
 
         Raises:
-            StorageError: it could not be written. What is thereby not proved delivered or kept counts as pending; what
+            EbingestError: it could not be written. What is thereby not proved delivered or kept counts as pending; what
                 was handed to the data lake counts as that all the same, since the outbox knows.
         """
-        failure: StorageError | None = None
+        failure: EbingestError | None = None
         if isinstance(fact, Receipt):
             fact, failure = self._secure(fact)
         elif isinstance(fact, Rejection):
@@ -95,7 +95,7 @@ class Ledger:
         if failure is not None:
             raise failure
 
-    def _secure(self, receipt: Receipt) -> tuple[Receipt, StorageError | None]:
+    def _secure(self, receipt: Receipt) -> tuple[Receipt, EbingestError | None]:
         """Make a receipt true on disk: first the keys, then the dead letters. What can't be is pending."""
         refused = tuple(refusal.event for refusal in receipt.refused)
         try:
@@ -110,7 +110,7 @@ class Ledger:
             return replace(receipt, delivered=(), refused=(), pending=pending, cause=error.message), error
         try:
             self._letters.note(receipt)
-        except StorageError as error:
+        except EbingestError as error:
             pending = (*refused, *receipt.pending)
             return replace(receipt, refused=(), pending=pending, cause=error.message), error
         return receipt, None

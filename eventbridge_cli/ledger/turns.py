@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eventbridge_cli.errors import StateLockedError, StorageError
+from eventbridge_cli.errors import ConfigurationError, StateLockedError, StorageError
 from eventbridge_cli.facts import Fact
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
 from eventbridge_cli.ledger.audit import AuditLogger
@@ -33,7 +33,7 @@ class AuditInTurns:
     def note(self, fact: Fact) -> None:
         """Write down a fact, or keep it for the next turn."""
         self._waiting.append((datetime.now(UTC), fact))
-        with suppress(StateLockedError, StorageError):
+        with suppress(StateLockedError, ConfigurationError, StorageError):
             self.catch_up(wait=0.0)
 
     @property
@@ -46,7 +46,8 @@ class AuditInTurns:
 
         Raises:
             StateLockedError: it does not within `wait` seconds.
-            StorageError: the file can't be written.
+            ConfigurationError: the file can't be opened.
+            StorageError: it can't be written.
         """
         with (
             locked(self._locks, audit_lock(self._path), f"the audit file {self._path}", wait=wait),
