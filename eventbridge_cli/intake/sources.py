@@ -142,14 +142,25 @@ def _files_of(text: str, own: AbstractSet[str]) -> list[Path]:
 
 
 def _files_below(folder: Path) -> list[Path]:
+    """The event files in a folder and below, hidden ones left out; links are followed.
+
+    Raises:
+        OSError: a folder can't be read.
+    """
     endings = tuple(ending + packed for ending in ENDINGS for packed in _COMPRESSED_ENDINGS)
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and path.name.endswith(endings)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found: list[Path] = []
+    seen: set[str] = set()  # links may lead around in a circle
+    for here, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        events = [Path(here, name) for name in names if name.lower().endswith(endings) and not name.startswith(".")]
+        found += [] if real in seen else [path for path in events if path.is_file() or not path.exists()]
+        seen.add(real)
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _check_readable(source: Source) -> None:
@@ -161,6 +172,8 @@ def _check_readable(source: Source) -> None:
 
 
 def _unreadable(name: str, error: OSError | ValueError) -> UsageError:
+    if isinstance(error, OSError) and error.filename:  # a folder below the one that was named
+        name = os.fsdecode(error.filename)
     # What is longer than any name of a file may be events, put where their file's name belongs.
     shown = name if len(name) <= _LONGEST_NAME else f"{name[:_SHOWN_OF_NAME]}..."
     what = error.strerror if isinstance(error, OSError) else error

@@ -54,6 +54,23 @@ def test_a_folder_gives_its_event_files_sorted(tmp_path: Path) -> None:
     assert named(tmp_path, ".") == taken
 
 
+def test_endings_in_capitals_count(tmp_path: Path) -> None:
+    """A file from another system is an event file as well."""
+    write(tmp_path, "A.JSONL", "B.ndjson.GZ")
+    assert named(tmp_path, ".") == ["A.JSONL", "B.ndjson.GZ"]
+
+
+def test_a_folder_follows_links(tmp_path: Path) -> None:
+    """A linked folder gives its files, once, and one that leads back into itself no more than it has."""
+    write(tmp_path, "in/a.ndjson", "elsewhere/b.ndjson")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "self").symlink_to(tmp_path / "in")
+    assert named(tmp_path, "in") == ["in/a.ndjson", "in/link/b.ndjson"]
+    (tmp_path / "in" / "gone.ndjson").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"gone.ndjson cannot be read: No such file"):
+        named(tmp_path, "in")
+
+
 @pytest.mark.parametrize("hidden", [".hidden.ndjson", "sub/.hidden.json", ".cache/a.ndjson", ".a/b/c.ndjson"])
 def test_a_folder_leaves_hidden_files_out(tmp_path: Path, hidden: str) -> None:
     """Hidden files, and files in hidden folders, are not taken from a folder."""
@@ -167,12 +184,13 @@ def test_events_in_place_of_a_name_are_not_shown() -> None:
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_without_permission_is_an_error(tmp_path: Path) -> None:
-    """A file in a folder that can't be searched is a usage error, too."""
+    """A file in a folder that can't be searched is a usage error, too, and so is a folder above it."""
     write(tmp_path, "sub/a.ndjson")
     (tmp_path / "sub").chmod(0)
     try:
-        with pytest.raises(UsageError, match="cannot be read"):
-            named(tmp_path, "sub/a.ndjson")
+        for name in ("sub/a.ndjson", "."):
+            with pytest.raises(UsageError, match="cannot be read"):
+                named(tmp_path, name)
     finally:
         (tmp_path / "sub").chmod(0o700)
 
