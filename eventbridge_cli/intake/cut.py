@@ -215,6 +215,7 @@ class Cutter(Values):
             if end < len(self._buffer):
                 return self._buffer[end] in (OBJECT, END_ARRAY)
             if not self._fill():
+                self.is_open = True  # what would tell may stand in the next part
                 return False
 
     def _envelope_length(self) -> int:

@@ -60,6 +60,8 @@ LINES = st.one_of(
             line(1) + b"  ",
             line(1) + b"\r",
             b'{"a":{}}',
+            b"[",
+            b"[ ",
             b"{",
             b"}",
             b"\xff",
@@ -184,6 +186,22 @@ def test_an_array_that_goes_on_in_the_next_part(tmp_path: Path, monkeypatch: pyt
     found = of(Intake(sources=(Source("x", path),), jobs=2, meter=Meter(10**9)))
     assert found == checked(path.read_bytes(), Validator(key=Key()), at_a_glance=False)
     assert len(found) == 90
+
+
+@pytest.mark.parametrize("opening", [b"[\n", b"[ \n\n", b'{"events":\n[\n'])
+def test_a_list_that_opens_at_the_end_of_a_part(
+    opening: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a part ends around the bracket of a list between lines, the list is read as one."""
+    before = b"".join(line(number) + b"\n" for number in range(3))
+    closing = b"\n]}\n" if b"events" in opening else b"\n]\n"
+    path = tmp_path / "mixed.ndjson"
+    path.write_bytes(before + opening + b",\n".join(map(line, range(3, 6))) + closing + line(6) + b"\n")
+    source = (Source("x", path),)
+    assert len(of(Intake(sources=source))) == 7
+    for size in range(len(before) - 1, len(before + opening) + 2):
+        monkeypatch.setattr(parts, "PART", size)
+        assert of(Intake(sources=source, jobs=2, meter=Meter(10**9))) == of(Intake(sources=source))
 
 
 def test_a_killed_process_is_said(tmp_path: Path) -> None:
