@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from eventbridge_cli.cli.reading import written
+from eventbridge_cli.cli.reading import is_device, written
 
 if TYPE_CHECKING:
     from eventbridge_cli.cli.screen import Screen
@@ -95,7 +95,7 @@ def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching")
 
     summary_file = job.settings.summary_file
     for path in (summary_file, None if job.letters else job.settings.dead_letters):
-        if path is not None and (path.is_file() or not path.exists()):  # a device or a pipe takes what it gets
+        if path is not None and not is_device(path):
             check_file(path)
     summary = ingest(watched.of(job))
     screen.summary(summary, kept=job.state is None, replayed=job.letters is not None)

@@ -64,13 +64,17 @@ def intake_of(
 
 
 def _check_apart(own_files: Mapping[str, Path]) -> None:
-    purposes: dict[Path, str] = {}
+    purposes: dict[str, str] = {}
     for purpose, path in own_files.items():
-        if path.exists() and not path.is_file():  # a device or a pipe takes what it gets
-            continue
-        other = purposes.setdefault(path.resolve(), purpose)
+        other = purpose if is_device(path) else purposes.setdefault(os.path.realpath(path), purpose)
         if other != purpose:
             raise ClashError(f"{path} is to be {other} and {purpose} at once.", "Give each a path of its own.")
+
+
+def is_device(path: Path) -> bool:
+    """Whether it is there and neither file nor folder: what is written to a device or a pipe takes nobody's place."""
+    # pathlib's questions raise for names that can't be.
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # noqa: PTH110, PTH112, PTH113
 
 
 def _environment_speaks() -> bool:
@@ -95,10 +99,10 @@ def written(path: Path | None) -> Iterator[BinaryIO | None]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - as below
         raise unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
-    in_place = path.exists() and not path.is_file()  # a device or a named pipe
-    path = path if in_place else path.resolve()
+    in_place = is_device(path)
+    path = path if in_place else Path(os.path.realpath(path))
     aside = path.with_name(f".{path.name}.part")
     try:
         opened = (path if in_place else aside).open("wb")

@@ -81,7 +81,7 @@ def lock_folder(*, otherwise: Path) -> Path:
 
 def audit_lock(audit: Path) -> str:
     """The name of the lock of an audit file."""
-    return f"audit-{blake2b(os.fsencode(audit.resolve()), digest_size=10).hexdigest()}"
+    return f"audit-{blake2b(os.fsencode(os.path.realpath(audit)), digest_size=10).hexdigest()}"
 
 
 def _holder(path: Path) -> str:

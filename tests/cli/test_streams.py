@@ -46,6 +46,11 @@ def folder(tmp_path: Path) -> Path:
         ("ebingest ingest a.ndjson --sandbox --audit no/where", 3, "Make the folder"),
         ("ebingest ingest a.ndjson --sandbox --dead-letters no/where", 3, "Make the folder"),
         ("ebingest ingest a.ndjson --sandbox --dead-letters .", 3, "can't be written"),
+        ("ln -s l l; ebingest validate a.ndjson --valid-out l && test -f l", 0, "valid"),
+        ("ln -s l l; ebingest ingest a.ndjson --sandbox --audit l", 3, "can't be written"),
+        (f"ebingest validate a.ndjson --valid-out {'x' * 300}", 3, "File name too long"),
+        (f"ebingest ingest a.ndjson --sandbox --audit {'x' * 300}", 3, "File name too long"),
+        (f"ebingest ingest a.ndjson --sandbox --dead-letters {'x' * 300}", 3, "File name too long"),
         pytest.param("ebingest ingest a.ndjson --sandbox --audit /dev/full", 5, "No space left", marks=FULL),
     ],
 )
