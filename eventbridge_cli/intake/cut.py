@@ -8,28 +8,21 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
-from msgspec import MsgspecError, Raw
-from msgspec.json import decode
-
 from eventbridge_cli.bulk import Checked, Items, Lines
-from eventbridge_cli.fields import FIELDS
 from eventbridge_cli.flow import Problem, Reason, Rejection, Stage
+from eventbridge_cli.intake.envelope import ENVELOPE, ENVELOPE_SO_FAR, fault_behind_events
 from eventbridge_cli.intake.sources import BLOCK
+from eventbridge_cli.intake.spacing import PRETTY_BEGIN, PRETTY_END
 from eventbridge_cli.intake.values import ARRAY, COMMA, END_ARRAY, OBJECT, Brackets, Record, Values, unreadable
 from eventbridge_cli.intake.window import SPACE, Held, match_end
 
 MAX_RECORD_BYTES = 1_000_000
 
-_ENVELOPE = re.compile(rb'\{[ \t\r\n]*+"events"[ \t\r\n]*+:[ \t\r\n]*+\[')
-_ENVELOPE_SO_FAR = re.compile(
-    rb'\{[ \t\r\n]*+(?:"(?:e(?:v(?:e(?:n(?:t(?:s(?:"[ \t\r\n]*+(?::[ \t\r\n]*+)?)?)?)?)?)?)?)?)?'
-)
 # How far a glance looks ahead, in bytes: little behind a record that had to be cut, more with each success.
 _FIRST_STRIDE = 4096
 _STRIDE_GROWTH = 8
 _MOST_CAREFUL = 256
 _NEXT_ITEM = re.compile(rb"\},[ \t\r\n]*+(?:\{|$)")
-_PRETTY, _PRETTY_END = b"{\n", b"\n}\n"
 _MOST_GUESSES = 20
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -55,36 +48,6 @@ class Glance(Protocol):
             column: the column, in characters.
         """
         ...
-
-
-def _fault_behind_events(rest: bytes | None) -> Problem | None:
-    """What is wrong with what follows the list of an envelope, up to its closing brace.
-
-    None if nothing is, or if it is too much to be held: it holds no events.
-    """
-    if rest is None:
-        return None
-    found, remedy = "", "mend the file at this place"
-    try:
-        rest.decode()
-        members = decode(b'{"events":[]' + rest, type=dict[str, Raw])
-    except (MsgspecError, UnicodeDecodeError, RecursionError):
-        found = "text that is not JSON behind a list of events"
-    else:
-        if bytes(members["events"]) != b"[]":
-            found, remedy = "a second list of events in one object", "give each list an object of its own"
-        elif any(name in FIELDS for name in members):
-            found, remedy = (
-                'fields of an event behind a list called "events"',
-                'put "events" behind them, or leave it out',
-            )
-    return Problem("envelope", "", found, "", remedy) if found else None
-
-
-def pretty_values(text: bytes) -> list[bytes]:
-    """What pretty-printed values are likely to be, cut where a closing bracket has a line of its own."""
-    end = _PRETTY_END.rstrip()
-    return [piece.lstrip(b" \t\r\n") + end for piece in text.removesuffix(end).split(_PRETTY_END)]
 
 
 class Cutter(Values):
@@ -125,7 +88,7 @@ class Cutter(Values):
                 self._position = self._line_start = len(_UTF8_BOM)
         while self._skip_space():
             if self._glance is not None and not self._careful and self._column() == 1:
-                if self._buffer.startswith(_PRETTY, self._position):
+                if self._buffer.startswith(PRETTY_BEGIN, self._position):
                     yield from filter(None, [self._plain_items(self._glance, None)])
                 else:
                     yield from self._plain_lines(self._glance)
@@ -222,9 +185,9 @@ class Cutter(Values):
         """How long the `{"events": [` here is; 0 if there is none, or none that shows itself soon enough."""
         while True:
             end = self._position + self._lookahead
-            if match := _ENVELOPE.match(self._buffer, self._position, end):
+            if match := ENVELOPE.match(self._buffer, self._position, end):
                 return match.end() - self._position
-            so_far = _ENVELOPE_SO_FAR.fullmatch(self._buffer, self._position)
+            so_far = ENVELOPE_SO_FAR.fullmatch(self._buffer, self._position)
             if so_far is None or len(self._buffer) >= end or not self._fill():
                 return 0
 
@@ -294,11 +257,11 @@ class Cutter(Values):
 
     def _ends_of_values(self) -> Iterator[int]:
         """Where the last pretty-printed value that is looked at ends."""
-        end = self._buffer.rfind(_PRETTY_END, self._position, self._position + self._stride)
+        end = self._buffer.rfind(PRETTY_END, self._position, self._position + self._stride)
         if end < 0:
-            end = self._buffer.find(_PRETTY_END, self._position)
+            end = self._buffer.find(PRETTY_END, self._position)
         if end >= 0:
-            yield end + len(_PRETTY_END) - 1
+            yield end + len(PRETTY_END) - 1
 
     def _rest_of_envelope(self) -> Iterator[Record]:
         """Pass over what follows the array of `{"events": [...]`, up to the closing brace; it has to be JSON."""
@@ -310,7 +273,7 @@ class Cutter(Values):
         self.is_open = not self._closed
         if self.is_open and not self._damage:
             yield self._misplaced("the end of the file inside an object")
-        elif self._closed and (fault := _fault_behind_events(held.data)):
+        elif self._closed and (fault := fault_behind_events(held.data)):
             yield Rejection(origin, Stage.READ, Reason.INVALID_JSON, (fault,), held.data)
 
     def _misplaced(self, found: str) -> Rejection:

@@ -2,6 +2,15 @@
 
 from msgspec.json import format as formatted
 
+PRETTY_BEGIN, PRETTY_END = b"{\n", b"\n}\n"
+"""How an object begins and ends that is pretty-printed, and is no part of another one."""
+
+
+def pretty_values(text: bytes) -> list[bytes]:
+    """What pretty-printed objects are likely to be, cut where a closing bracket has a line of its own."""
+    end = PRETTY_END.rstrip()
+    return [piece.lstrip(b" \t\r\n") + end for piece in text.removesuffix(end).split(PRETTY_END)]
+
 
 def one_line(data: bytes) -> bytes:
     """A valid JSON object without line breaks. They can't stand in a string, so that no value changes."""

@@ -8,10 +8,10 @@ from zlib import crc32
 
 from eventbridge_cli.bulk import Checked, Items, Lines, Original, Rows
 from eventbridge_cli.flow import Event, Outcome, RawRecord, Rejection
-from eventbridge_cli.intake.cut import Glance, pretty_values
+from eventbridge_cli.intake.cut import Glance
 from eventbridge_cli.intake.key import Key, missing_key
 from eventbridge_cli.intake.plain import items_of, plain_events
-from eventbridge_cli.intake.spacing import dense, one_line
+from eventbridge_cli.intake.spacing import dense, one_line, pretty_values
 from eventbridge_cli.intake.trimming import Trimmed
 
 if TYPE_CHECKING:

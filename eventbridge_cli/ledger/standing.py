@@ -102,7 +102,7 @@ def _dead(path: Path, stories: Sequence[RunStory]) -> dict[str, int]:
     reasons: Counter[str] = Counter()
     try:
         with path.open("rb") as file:
-            for line in file:
+            for line in filter(bytes.strip, file):
                 try:
                     letter = json.loads(line)
                     number = began.get(letter.get("run"), -1)
