@@ -8,7 +8,9 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import pytest
 from conftest import Server
 from support import clean_environment, ebingest, line, lines, scripted
 
@@ -164,12 +166,12 @@ def test_a_locked_state_database_is_said(tmp_path: Path, server: Server) -> None
     assert len(server.requests()) == 1
 
 
-def test_a_wait_for_the_token_is_cut_short(tmp_path: Path) -> None:
-    """SIGTERM while the token endpoint asks for a minute's patience: the run ends soon, in order."""
-    patience = {"status": 503, "headers": {"Retry-After": "60"}}
-    with scripted({"tokens": [patience] * 20}) as url:
+@pytest.mark.parametrize("answer", [{"status": 503, "headers": {"Retry-After": "60"}}, {"stall": 90}])
+def test_a_wait_for_the_token_is_cut_short(tmp_path: Path, answer: dict[str, Any]) -> None:
+    """SIGTERM while the token endpoint asks for a minute's patience, or says nothing: the run ends soon, in order."""
+    with scripted({"tokens": [answer] * 20}) as url:
         env = clean_environment(tmp_path, GENESYS_ENV=url, GENESYS_CLIENT_ID="id", GENESYS_CLIENT_SECRET="secret")
-        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "-o", "json"]
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "-o", "json", "--grace", "1"]
         with subprocess.Popen(
             command, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process:

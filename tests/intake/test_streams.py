@@ -56,7 +56,7 @@ def test_strict_copies_a_pipe_that_does_not_block(tmp_path: Path, server: Server
     copies.mkdir()
     variables = {**server.settings, "TMPDIR": str(copies)}
     with without_blocking(tmp_path, "ingest", "--strict", "-", **variables) as (process, pipe):
-        while process.poll() is None and not list(copies.glob("*/stdin")):  # then it is reading
+        while process.poll() is None and not list(copies.glob("*/*")):  # then it is reading
             time.sleep(0.01)
         os.write(pipe, lines(3))
         os.close(pipe)
