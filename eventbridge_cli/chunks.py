@@ -122,8 +122,9 @@ class Events(Sequence[Event]):
         """Where each of them stands."""
         places: list[str] = []
         for origin, size in self._runs:
+            source, first = origin.source, origin.line
             if origin.index is None:
-                places += [f"{origin.source}:{line}" for line in range(origin.line, origin.line + size)]
+                places += [f"{source}:{line}" for line in range(first, first + size)]
             else:
                 places.append(str(origin))
         return places

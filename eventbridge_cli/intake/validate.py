@@ -3,6 +3,8 @@
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import repeat
+from operator import contains
 from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
 
@@ -103,7 +105,9 @@ class Validator(Glance):
 
 
 def _has_breaks(plain: Lines | Items) -> bool:
-    return isinstance(plain, Items) and (b"\n" in plain.text or b"\r" in plain.text)
+    """Whether any record goes over several lines; those of an array are likely to have breaks between them alone."""
+    breaks = [each for each in (b"\n", b"\r") if isinstance(plain, Items) and each in plain.text]
+    return any(any(map(contains, plain.records, repeat(each))) for each in breaks)
 
 
 def _as_sent(plain: Plain, size: int, trimmed: Mapping[int, Trimmed]) -> Plain:
