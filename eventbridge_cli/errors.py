@@ -20,7 +20,7 @@ A bad record is none of these: it is a `Rejection` in the stream.
 import errno
 from enum import IntEnum
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeGuard
 
 
 class ExitCode(IntEnum):
@@ -174,9 +174,18 @@ def is_lack_of_space(error: OSError) -> bool:
     return error.errno in _NO_SPACE
 
 
-def is_about_output(error: OSError) -> bool:
+def is_about_output(error: Exception) -> TypeGuard[OSError]:
     """Whether it was what is printed that could not be written: whoever opens a file turns its errors into ours."""
-    return error.filename is None and (is_lack_of_space(error) or error.errno == errno.EBADF)
+    if not isinstance(error, OSError) or error.filename is not None:
+        return False
+    return is_lack_of_space(error) or error.errno == errno.EBADF
+
+
+def bad_path(path: Path, why: str) -> ConfigurationError:
+    """What to say of a path at which nothing can be written."""
+    return ConfigurationError(
+        f"{path} can't be written: {why}.", "Make the folder, mend its rights, or give another path."
+    )
 
 
 def unwritable(path: Path, error: OSError) -> EbingestError:
@@ -185,7 +194,4 @@ def unwritable(path: Path, error: OSError) -> EbingestError:
         return StorageError(
             f"{path} can't be written: {error.strerror}.", "Free some space, then run the same command again."
         )
-    return ConfigurationError(
-        f"{path} can't be written: {error.strerror or error}.",
-        "Make the folder, mend its rights, or give another path.",
-    )
+    return bad_path(path, error.strerror or str(error))

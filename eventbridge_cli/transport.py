@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, NamedTuple, cast
+from urllib.request import getproxies
 
 import httptools
 import httpx
@@ -28,8 +29,18 @@ _FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-NOT_BY_PROXY = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
-"""Mounts for httpx, where the environment names a proxy: what is meant for this machine does not leave it."""
+_NOT_BY_PROXY = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
+
+
+def by_proxy(context: Callable[[], ssl.SSLContext]) -> dict[str, Any] | None:
+    """What httpx's client is given where the environment names a proxy; None where it names none.
+
+    httpx's own transport then speaks to it. What is meant for this machine does not leave it.
+
+    Args:
+        context: gives what TLS certificates are checked against.
+    """
+    return {"verify": context(), "mounts": _NOT_BY_PROXY} if getproxies() else None
 
 
 class Origin(NamedTuple):

@@ -104,7 +104,7 @@ def main() -> None:
     except EbingestError as error:
         _report(error)
         sys.exit(error.exit_code)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug, or about what is printed
         if not is_about_output(error):
             _report_bug(error)
             sys.exit(ExitCode.BUG)
@@ -113,9 +113,6 @@ def main() -> None:
             StorageError(f"Standard output can't be written: {error.strerror}.", "Free some space, then run again.")
         )
         sys.exit(StorageError.exit_code)
-    except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug
-        _report_bug(error)
-        sys.exit(ExitCode.BUG)
     finally:
         try:
             sys.stderr.flush()

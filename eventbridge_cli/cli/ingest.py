@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from eventbridge_cli.cli.loading import Output, carry_out, show_plan, written_by
+from eventbridge_cli.cli.loading import Output, carry_out, followed_by, show_plan, written_by
 from eventbridge_cli.cli.options import (
     DELIVERY,
     FILES,
@@ -298,9 +298,6 @@ def ingest(
             state=folder,
             resend=resend,
             max_errors=budget,
-            watch=screen.watch,
-            observe=screen.fact if verbose else lambda _: None,
-            warn=screen.warn,
-            insist=screen.insist,
+            **followed_by(screen, verbose=verbose),
         )
         carry_out(job, screen, output, watched)

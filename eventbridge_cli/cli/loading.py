@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -32,6 +32,16 @@ def written_by(settings: "Settings", *, letters: bool = True) -> dict[str, Path 
         "the dead letters": settings.dead_letters if letters else None,
         "the summary file": settings.summary_file,
         "the metrics file": settings.metrics_textfile,
+    }
+
+
+def followed_by(screen: "Screen", *, verbose: bool) -> dict[str, Any]:
+    """What a job is given for the screen to follow it."""
+    return {
+        "watch": screen.watch,
+        "observe": screen.fact if verbose else lambda _: None,
+        "warn": screen.warn,
+        "insist": screen.insist,
     }
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from eventbridge_cli.cli.loading import Output, carry_out, show_plan, written_by
+from eventbridge_cli.cli.loading import Output, carry_out, followed_by, show_plan, written_by
 from eventbridge_cli.cli.options import (
     MetricsTextfile,
     Otlp,
@@ -75,12 +75,5 @@ def replay(
             show_plan(intake, settings, screen, output)
         from eventbridge_cli.run import Job
 
-        job = Job(
-            settings=settings,
-            intake=intake,
-            watch=screen.watch,
-            observe=screen.fact if verbose else lambda _: None,
-            warn=screen.warn,
-            insist=screen.insist,
-        )
+        job = Job(settings=settings, intake=intake, **followed_by(screen, verbose=verbose))
         carry_out(job, screen, output, watched)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eventbridge_cli.cli.loading import Output
-from eventbridge_cli.errors import TooManyErrorsError
+from eventbridge_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from eventbridge_cli.ledger.history import RunStory
@@ -104,12 +104,10 @@ def _again(story: "RunStory") -> str:
     """How the last run goes on; empty if it was the whole of it."""
     command = "the replay" if story.replay else "the same ingest command"
     pending = (story.counts or {}).get("pending", 0)
-    if story.counts is None:
-        return f"run {command} again: it sends what is pending, and nothing twice"
-    if story.strict and pending and story.exit_code == 1:
+    if story.strict and pending and story.exit_code == ExitCode.SOME_BAD:
         return f"mend the bad records in the input, then run {command} again: --strict has sent nothing"
-    if story.exit_code == TooManyErrorsError.exit_code:
+    if story.exit_code == ExitCode.TOO_MANY_ERRORS:
         return f"mend the bad records in the input, or raise --max-errors, then run {command} again"
-    if pending or not story.read_to_end:
+    if story.counts is None or pending or not story.read_to_end:
         return f"run {command} again: it sends what is pending, and nothing twice"
     return ""

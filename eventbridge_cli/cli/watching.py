@@ -116,7 +116,7 @@ def watching(metrics: Path | None, warn: Callable[[str], None]) -> Iterator[Watc
         watched.finish(ExitCode.BROKEN_PIPE, "broken_pipe")
         raise
     except Exception as error:
-        if isinstance(error, OSError) and is_about_output(error):
+        if is_about_output(error):
             watched.finish(StorageError.exit_code, StorageError.code)
         else:
             watched.finish(ExitCode.BUG, "bug")

@@ -4,7 +4,6 @@ import ssl
 from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.request import getproxies
 
 import httpx
 
@@ -12,7 +11,7 @@ from eventbridge_cli import __version__
 from eventbridge_cli.certificates import certificates, check_certificates
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
-from eventbridge_cli.transport import NOT_BY_PROXY, Origin, Transport, head
+from eventbridge_cli.transport import Origin, Transport, by_proxy, head
 
 MAX_ANSWER_BYTES = 1_000_000
 """An answer is read no further than this; none that means anything is as long."""
@@ -79,15 +78,15 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     check_certificates()
     headers = {"User-Agent": f"ebingest/{__version__}"}
     limits = httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None)
-    if not getproxies():
+    proxied = by_proxy(certificates)
+    if proxied is None:
         return _DirectClient(Transport(certificates, most=MAX_ANSWER_BYTES), headers, limits)
     return httpx.AsyncClient(
         headers=headers,
-        verify=certificates(),
-        mounts=NOT_BY_PROXY,
         timeout=limits,
         limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),
         follow_redirects=False,
+        **proxied,
     )
 
 

@@ -14,7 +14,7 @@ import httpx
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
 from eventbridge_cli.delivery.excerpt import excerpt
-from eventbridge_cli.delivery.verdict import Answer, NoAnswer
+from eventbridge_cli.delivery.verdict import NOT_THERE, Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, CredentialsError, EndpointError, PendingError
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.secret import Secret, SecretText
@@ -26,7 +26,6 @@ RENEW_EARLY = 60.0
 _POLICY = Policy(max_attempts=5, max_elapsed=120.0)
 _RATE_LIMITED = b"rate limit exceeded"
 _REFUSALS = {400, 401, 403}  # what a token endpoint says to credentials that it does not know
-_NOT_THERE = {404, 405, 410}
 _CHECK_URL = "Check that GENESYS_ENV or GENESYS_TOKEN_URL names the platform's token endpoint."
 
 
@@ -190,7 +189,7 @@ class GenesysAuth:
         page = answer.body.lstrip().startswith(b"<")
         said = "an HTML page" if page else _oauth_error(answer.body, where.client_secret.get_secret_value())
         status = f"HTTP {answer.status}{': ' + said if said else ''}"
-        elsewhere = answer.status < 400 or answer.status in _NOT_THERE  # noqa: PLR2004
+        elsewhere = answer.status < 400 or answer.status in NOT_THERE  # noqa: PLR2004
         if elsewhere or (page and answer.status not in _REFUSALS):
             return EndpointError(f"{where.token_url} is no token endpoint ({status}).", _CHECK_URL)
         remedy = (

@@ -16,6 +16,9 @@ from eventbridge_cli.transport import retry_after
 _LIMIT = re.compile(r"Maximum bytes:\s*([0-9]+)", re.IGNORECASE)
 _ABOUT_THE_EVENTS = {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+NOT_THERE = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
+"""What a server answers where nothing of the kind is."""
+
 _THROTTLED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
@@ -204,7 +207,7 @@ def _stop(answer: Answer, url: str, said: str) -> EbingestError:
             "Give the OAuth client a role with the permission for the scope eventbridge:ingest, "
             f"then run again.{quoted}",
         )
-    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.METHOD_NOT_ALLOWED}:
+    if status in NOT_THERE:
         return EndpointError(
             f"There is no ingest endpoint at {url} (HTTP {status}).",
             f"Check GENESYS_ENV, or give the address as GENESYS_INGEST_URL, then run again.{quoted}",

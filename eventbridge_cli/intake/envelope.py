@@ -2,11 +2,11 @@
 
 import re
 
-from msgspec import MsgspecError, Raw
-from msgspec.json import decode
+from msgspec import MsgspecError
 
 from eventbridge_cli.fields import FIELDS
 from eventbridge_cli.flow import Problem
+from eventbridge_cli.intake.trimming import members_of
 
 ENVELOPE = re.compile(rb'\{[ \t\r\n]*+"events"[ \t\r\n]*+:[ \t\r\n]*+\[')
 """How one begins, up to the bracket of its list."""
@@ -27,7 +27,7 @@ def fault_behind_events(rest: bytes | None) -> Problem | None:
     found, remedy = "", "mend the file at this place"
     try:
         rest.decode()
-        members = decode(b'{"events":[]' + rest, type=dict[str, Raw])
+        members = members_of(b'{"events":[]' + rest)
     except (MsgspecError, UnicodeDecodeError, RecursionError):
         found = "text that is not JSON behind a list of events"
     else:

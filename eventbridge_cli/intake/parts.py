@@ -8,12 +8,12 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple, overload
 
-from msgspec import MsgspecError, Raw
-from msgspec.json import decode
+from msgspec import MsgspecError
 
 from eventbridge_cli.bulk import WrittenLines
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.intake.sources import BLOCK, Source
+from eventbridge_cli.intake.trimming import members_of
 
 if TYPE_CHECKING:
     from array import array
@@ -121,7 +121,7 @@ def _length(source: Source) -> int:
             return 0
         with source.path.open("rb") as file:
             line = file.readline(BLOCK)
-        decode(line, type=dict[str, Raw])
+        members_of(line)
     except (OSError, MsgspecError, UnicodeDecodeError, RecursionError):
         return 0
     return status.st_size if line.startswith(b"{") and b'"events"' not in line and line.endswith(b"\n") else 0

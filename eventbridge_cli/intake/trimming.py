@@ -18,7 +18,8 @@ def _beginnings(names: Iterable[str]) -> dict[str, bytes]:
 
 _EVENT_MEMBERS, _ROUTING_MEMBERS = _beginnings(FIELDS), _beginnings(ROUTING_FIELDS)
 
-_members = Decoder(dict[str, Raw]).decode
+members_of = Decoder(dict[str, Raw]).decode
+"""The members of a JSON object, each with its own text."""
 
 
 class Trimmed(NamedTuple):
@@ -36,10 +37,10 @@ def trimmed(data: bytes) -> Trimmed:
         UnicodeDecodeError: a name is not UTF-8.
         RecursionError: it is nested too deeply.
     """
-    members = _members(data)
+    members = members_of(data)
     dropped: list[str] = []
     if (routing := members.get(_ROUTING)) is not None:
-        below = _members(routing)
+        below = members_of(routing)
         if unknown := below.keys() - _ROUTING_MEMBERS:
             dropped += [f"{_ROUTING}.{name}" for name in below if name in unknown]
             members[_ROUTING] = Raw(_object(below, _ROUTING_MEMBERS))

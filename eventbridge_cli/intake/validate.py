@@ -89,12 +89,12 @@ class Validator(Glance):
     @staticmethod
     def _keys(key: Key, plain: Lines | Items, outcomes: dict[int, Outcome]) -> list[bytes]:
         """The digests of records. One without the key goes to the outcomes."""
-        keys = [b""] * len(plain.records)
+        keys, raws = [b""] * len(plain.records), plain.raws
         for index, (origin, body) in enumerate(zip(plain.origins(), plain.records, strict=False)):
             try:
                 keys[index] = key.of_body(body)
             except KeyError as missing:
-                outcomes[index] = missing_key(origin, plain.raws[index], missing)
+                outcomes[index] = missing_key(origin, raws[index], missing)
         return keys
 
     @cached_property

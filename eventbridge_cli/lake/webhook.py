@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import SplitResult
-from urllib.request import getproxies
 
 import httpx
 
@@ -21,7 +20,7 @@ from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import BATCH_BYTES, Content
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.secret import SecretText
-from eventbridge_cli.transport import NOT_BY_PROXY, Transport, retry_after
+from eventbridge_cli.transport import Transport, by_proxy, retry_after
 
 _CHECK = "check"
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
@@ -71,11 +70,8 @@ class WebhookTarget:
         self._content = content
         self._secret = secret
         self._clock = clock
-        proxied = bool(getproxies())  # httpx's own transport knows how to speak to a proxy
         self._client = httpx.AsyncClient(
-            transport=None if proxied else Transport(certificates, most=0),
-            verify=certificates() if proxied else True,
-            mounts=NOT_BY_PROXY if proxied else None,
+            **(by_proxy(certificates) or {"transport": Transport(certificates, most=0)}),
             headers={"User-Agent": f"ebingest/{__version__}", "Content-Type": "application/x-ndjson"},
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
         )

@@ -6,7 +6,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from eventbridge_cli.errors import ConfigurationError, EbingestError, StorageError, is_lack_of_space
+from eventbridge_cli.errors import StorageError, bad_path, is_lack_of_space
 
 _PROBE_BYTES = 4096  # a disk that is full takes a file, but nothing in it
 
@@ -23,14 +23,14 @@ def check_file(path: Path) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise _error(path, error.strerror or "") from error
+        raise bad_path(path, error.strerror or "") from error
     else:
         if not stat.S_ISREG(kind):
-            raise _error(path, "it is a folder" if stat.S_ISDIR(kind) else "it is no ordinary file")
+            raise bad_path(path, "it is a folder" if stat.S_ISDIR(kind) else "it is no ordinary file")
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
         except OSError as error:
-            raise _error(path, error.strerror or "") from error
+            raise bad_path(path, error.strerror or "") from error
     _check_folder(path.parent, path)
 
 
@@ -61,14 +61,8 @@ def _check_folder(folder: Path, for_path: Path) -> None:
             probe.write(bytes(_PROBE_BYTES))
             probe.flush()
     except FileNotFoundError as error:
-        raise _error(for_path, f"there is no folder {folder}") from error
+        raise bad_path(for_path, f"there is no folder {folder}") from error
     except OSError as error:
         if is_lack_of_space(error):
             raise StorageError(f"{for_path} can't be written: {error.strerror}.", "Free some space.") from error
-        raise _error(for_path, f"{folder}: {error.strerror}") from error
-
-
-def _error(path: Path, why: str) -> EbingestError:
-    return ConfigurationError(
-        f"{path} can't be written: {why}.", "Make the folder, mend its rights, or give another path."
-    )
+        raise bad_path(for_path, f"{folder}: {error.strerror}") from error

@@ -69,16 +69,15 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     assert not listens(url)
 
 
+def python(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Python in a process of its own, with a pipe for each stream."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen([sys.executable, *arguments], text=True, env=clean_environment(home), **pipes)  # type: ignore[call-overload,no-any-return]
+
+
 def test_answers_are_not_held_back(tmp_path: Path) -> None:
     """A connection is made without Nagle's algorithm, which would hold back each answer for 40 ms."""
-    with subprocess.Popen(
-        [sys.executable, "-c", TELLS_OF_CONNECTIONS],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=clean_environment(tmp_path),
-    ) as process:
+    with python(tmp_path, "-c", TELLS_OF_CONNECTIONS) as process:
         assert process.stdout is not None
         httpx.get(process.stdout.readline().strip().partition("=")[2] + "/sandbox/stats")
         _, told = process.communicate(timeout=20)
@@ -89,14 +88,7 @@ def test_answers_are_not_held_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [(), ("--until-stdin-closes",)], ids=["alone", "with a parent"])
 def test_a_signal_ends_it_quietly(tmp_path: Path, number: signal.Signals, options: tuple[str, ...]) -> None:
     """Ctrl-C ends `ebingest sandbox` without a traceback; what it printed can go into .env."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "eventbridge_cli", "sandbox", "--port", "0", *options],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=clean_environment(tmp_path),
-    ) as process:
+    with python(tmp_path, "-m", "eventbridge_cli", "sandbox", "--port", "0", *options) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         names = {}
