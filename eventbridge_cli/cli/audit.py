@@ -3,12 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.cli.parameters import Command
+
+if TYPE_CHECKING:
+    from eventbridge_cli.ledger.history import RunStory
 
 audit = typer.Typer(
     add_completion=False,
@@ -71,7 +74,7 @@ def show(
     if question == Question():
         stories = runs_of(path)
         for story in stories:
-            line = json.dumps(asdict(story)) if output is Output.JSON else safe(_sum_up(asdict(story)))
+            line = json.dumps(story.as_dict()) if output is Output.JSON else safe(_sum_up(story))
             typer.echo(line)
         raise typer.Exit(0 if stories else 1)
     found = False
@@ -99,11 +102,11 @@ def _path(file: Path | None) -> Path:
     return file or load().audit
 
 
-def _sum_up(story: dict[str, Any]) -> str:
-    counts = story["counts"] or story["recount"]
-    end = f"exit {story['exit_code']}" if story["finished"] else f"did not finish, {len(story['in_flight'])} in flight"
+def _sum_up(story: "RunStory") -> str:
+    counts = story.counts or story.recount
+    end = f"exit {story.exit_code}" if story.finished else f"did not finish, {len(story.in_flight)} in flight"
     parts = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    return f"{story['started']}  run {story['run']}: {end}; {parts or 'nothing read'}"
+    return f"{story.started}  run {story.run}: {end}; {parts or 'nothing read'}"
 
 
 def _tell(entry: dict[str, Any]) -> list[str]:

@@ -58,8 +58,7 @@ def status(
 
 
 def _document(found: "Standing") -> dict[str, object]:
-    story = found.last_run
-    last_run = story and {name: value for name, value in asdict(story).items() if name != "arrived"}
+    last_run = found.last_run and found.last_run.as_dict()
     return asdict(found) | {"last_run": last_run, "pending": found.pending}
 
 

@@ -5,7 +5,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,10 @@ class RunStory:
     replay: bool = False
     read_to_end: bool = True
     arrived: set[str] = field(default_factory=set)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: all but where single records stand."""
+        return {name: value for name, value in asdict(self).items() if name != "arrived"}
 
     def take(self, entry: dict[str, Any]) -> None:
         """Take in the next line of this run."""

@@ -114,6 +114,8 @@ def test_all_runs_are_summed_up(folder: Path) -> None:
     """Without a question `show` has a line for each run; one that did not finish says so."""
     text = ebingest("audit", "show", cwd=folder, check=[0]).stdout.decode()
     assert [part in text for part in ("30 delivered", "31 duplicate", "exit 1")] == [True] * 3
+    stories = [json.loads(each) for each in ebingest("audit", "show", "-o", "json", cwd=folder).stdout.splitlines()]
+    assert [(each["exit_code"], each["counts"]["delivered"]) for each in stories] == [(1, 30), (1, 0)]
     whole = (folder / FILE).read_bytes().splitlines(keepends=True)
     submitted = next(number for number, text in enumerate(whole) if b"BATCH_SUBMITTED" in text)
     (folder / FILE).write_bytes(b"".join(whole[: submitted + 1]))
