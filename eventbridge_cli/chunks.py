@@ -3,13 +3,12 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from typing import Any, overload
 
-import msgspec
+from msgspec import Struct
 
 from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.bulk import Checked, Lines, Named, Names, Rows
@@ -19,7 +18,7 @@ ENVELOPE_OPEN = b'{"events":['
 ENVELOPE_CLOSE = b"]}"
 
 
-class _Listed(msgspec.Struct):
+class _Listed(Struct):
     """An event as a receipt names it."""
 
     interaction_id: str
@@ -201,8 +200,7 @@ class _ShippedEvents(Events):
         return self.__dict__[name]
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(Struct, frozen=True, dict=True):
     """Events that travel in one request, with the bytes that were measured and are sent."""
 
     events: Events
@@ -219,7 +217,7 @@ class Chunk:
         """Of the body, in hexadecimal."""
         return sha256(self.body).hexdigest()
 
-    @property
+    @cached_property
     def request_id(self) -> str:
         """The `X-Request-Id`: a UUID (version 8, RFC 9562) of the first bits of the body's SHA-256.
 

@@ -5,7 +5,6 @@ Nothing is changed: no event is sent, and a file that is made to see whether it 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
 from platformdirs import user_state_path
 
 from eventbridge_cli.delivery.client import build_client
@@ -48,8 +48,7 @@ class State(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What one check came to, and what to do about it."""
 
     group: str
@@ -72,14 +71,12 @@ class Target(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Note:
+class _Note(Struct, frozen=True):
     detail: str
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
+class _Check(Struct, frozen=True):
     """`look` gives what is good to know, or a note; it raises what is bad. `needs` names checks that must not fail."""
 
     group: str

@@ -2,8 +2,9 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.settings import Settings
@@ -35,8 +36,7 @@ _MOST_OF_A_LABEL = 63
 _ENVIRONMENT_REMEDY = "Give GENESYS_ENV a domain such as mypurecloud.de, an AWS region such as eu-central-1, or a URL."
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(Struct, frozen=True):
     """Where to get a token and where to send events."""
 
     token_url: str

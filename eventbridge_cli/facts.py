@@ -1,9 +1,10 @@
 """The facts of a delivery, from the first POST to what is handed on: nouns that only a run has a use for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.errors import StorageError
@@ -13,8 +14,7 @@ from eventbridge_cli.packing import UnpackingError, unpacked
 RECEIPT_END = b"}"
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxEntry:
+class OutboxEntry(Struct, frozen=True):
     """What is handed to the data lake for one delivered chunk, as it waits in the outbox.
 
     `request_id` is the `X-Request-Id` and `delivered_at` is in UTC. What is large is held packed, and unpacked each
@@ -54,8 +54,7 @@ def _unpacked(data: bytes) -> bytes:
         raise StorageError(f"An entry of the outbox is damaged: {error}.", "Restore the state folder.") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Entries that are handed over together.
 
     Its members never change once it is named, so that a second try is the same thing. `name` is the hex digest of
@@ -66,8 +65,7 @@ class Batch:
     entries: tuple[OutboxEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where entries of the outbox go: the name of a target, and what it gets in which form.
 
     Entries of different destinations never share a batch: what is handed over stays what it was asked to be.
@@ -78,8 +76,7 @@ class Destination:
     form: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One POST and what came of it.
 
     `outcome` is a short word (`delivered`, `http_503`, `timeout`, ...); `seconds` runs from the start of the
@@ -96,8 +93,7 @@ class Attempt:
     delay: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The server said no, for good, about this event."""
 
     event: Event
@@ -105,8 +101,7 @@ class Refusal:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """What became of events of one chunk: each that is settled stands in one of the three lists.
 
     Those that are sent again, in requests of their own, stand in none; they get receipts of those.
@@ -123,8 +118,7 @@ class Receipt:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(Struct, frozen=True):
     """A chunk is about to be posted; `again` if it was posted before in this run, under the same request id."""
 
     chunk: Chunk
@@ -132,8 +126,7 @@ class Submitted:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """A POST of `size` bytes has come to its end, with an answer or without."""
 
     request_id: str
@@ -141,16 +134,14 @@ class Answered:
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(Struct, frozen=True):
     """An attempt failed and another one follows after `attempt.delay` seconds."""
 
     request_id: str
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """A chunk is sent again in parts; `limit` is the request size that the server takes, if it said so."""
 
     request_id: str
@@ -168,8 +159,7 @@ class SyncState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class HandOver:
+class HandOver(Struct, frozen=True):
     """What became of entries that are handed to a target of the data lake.
 
     A batch is `synced` once all of it has arrived, `retrying` while another try follows, and `failed` if none does
@@ -184,8 +174,7 @@ class HandOver:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenIssued:
+class TokenIssued(Struct, frozen=True):
     """The platform gave a token. Its lifetime in seconds and its scope, never the token."""
 
     expires_in: float

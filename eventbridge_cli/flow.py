@@ -7,9 +7,11 @@ every single record is a named tuple, which Python makes in a third of the time;
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Stage(StrEnum):
@@ -61,8 +63,7 @@ class RawRecord(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that is wrong with a record, and what to do about it.
 
     `path` names the field (empty: the record as a whole). `found` is shown to people only; it never goes to
@@ -87,8 +88,7 @@ class Problem:
         return f"{where}{facts}; {self.remedy}" if facts else f"{where}{self.remedy}"
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Struct, frozen=True):
     """A record whose way ends here: a value in the stream, never an exception.
 
     `data` is the record as it was read, or None where it was too large to hold.

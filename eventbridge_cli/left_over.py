@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 
+from msgspec import Struct, field
 from platformdirs import user_state_path
 
 from eventbridge_cli.delivery.backoff import Policy
@@ -37,8 +37,7 @@ _TURN_SECONDS = 0.5  # of that at once, so that a signal is heard
 _WORST_FIRST = (ConfigurationError.exit_code, StateLockedError.exit_code, PendingError.exit_code)
 
 
-@dataclass(slots=True)
-class LeftOver:
+class LeftOver(Struct):
     """What became of what was left over, by target.
 
     `errors` are what kept targets from being served at all, `stopped` is what kept all of it from going on; `nothing`

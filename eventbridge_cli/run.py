@@ -8,9 +8,10 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from platformdirs import user_state_path
 
 from eventbridge_cli import __version__
@@ -86,8 +87,7 @@ def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True):
     """One ingest run, as it was asked for.
 
     `run` is its id. `items` gives the intake's chunks, where a process of its own makes them. `state` takes the place

@@ -4,11 +4,12 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from msgspec import Struct
 
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.errors import StorageError
@@ -21,8 +22,7 @@ from eventbridge_cli.settings import Settings
 _FOR_AS_LONG_AS_IT_TAKES = Policy(max_attempts=2**31, max_elapsed=float("inf"), max_wait=float("inf"))
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Struct, frozen=True):
     """A target that is open, and the outbox's name for what waits for it."""
 
     target: Target

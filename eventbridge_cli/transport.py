@@ -12,7 +12,6 @@ import re
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, NamedTuple, cast
@@ -20,6 +19,7 @@ from urllib.request import getproxies
 
 import httptools
 import httpx
+from msgspec import Struct, field
 
 _PIECE = 64 * 1024  # bytes
 _MOST_HEADER_BYTES = 64 * 1024
@@ -63,8 +63,7 @@ class Origin(NamedTuple):
         return cls(secure, url.host, url.port or (443 if secure else 80))
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(Struct):
     """An answer as far as it has come in."""
 
     connection: "_Connection"

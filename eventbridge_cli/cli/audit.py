@@ -1,11 +1,11 @@
 """`ebingest audit verify` and `ebingest audit show`: ask the audit file."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.cli.parameters import Command

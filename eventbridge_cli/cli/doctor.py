@@ -3,11 +3,12 @@
 import json
 import textwrap
 from collections import Counter
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.errors import ConfigurationError, EbingestError, ExitCode
@@ -55,8 +56,7 @@ def doctor(
     raise typer.Exit(exit_code)
 
 
-@dataclass(frozen=True)
-class _Unopened:
+class _Unopened(Struct, frozen=True):
     """A target of `--sync` that can't even be opened. Its URL may hold a secret, so it has a number instead."""
 
     name: str

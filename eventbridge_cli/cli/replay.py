@@ -51,7 +51,7 @@ def replay(
     the audit file tells their whole story. A record that fails again makes no new letter; the old one stands. All
     other settings come from the environment or .env.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from eventbridge_cli.cli.reading import intake_of
     from eventbridge_cli.cli.screen import Screen

@@ -1,11 +1,11 @@
 """`ebingest status`: where things stand, and what to type next."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import to_builtins
 
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.errors import ExitCode
@@ -59,7 +59,8 @@ def status(
 
 def _document(found: "Standing") -> dict[str, object]:
     last_run = found.last_run and found.last_run.as_dict()
-    return asdict(found) | {"last_run": last_run, "pending": found.pending}
+    document: dict[str, object] = to_builtins(found)
+    return document | {"last_run": last_run, "pending": found.pending}
 
 
 def _scope(scope: "Scope") -> str:

@@ -1,11 +1,11 @@
 """`ebingest sync`: hand on what waits for the data lake."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import asdict
 
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.cli.options import Quiet

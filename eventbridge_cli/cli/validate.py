@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
+from msgspec.structs import asdict
 
 from eventbridge_cli.cli.options import (
     FILES,

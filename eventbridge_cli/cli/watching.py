@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import typer
+from msgspec.structs import replace
 
 from eventbridge_cli.errors import ClashError, EbingestError, ExitCode, StorageError, is_about_output
 

@@ -1,11 +1,11 @@
 """How long to wait before the next attempt, or that there is none: one pure function."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """The bounds of retrying one chunk; all times in seconds.
 
     Full jitter (a delay drawn evenly from 0 to the bound) spreads senders best; see "Exponential Backoff And
@@ -19,8 +19,7 @@ class Policy:
     max_wait: float = 180.0
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """No further attempt. `ends_run` if none of any chunk makes sense for now."""
 
     cause: str

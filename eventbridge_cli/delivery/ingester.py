@@ -6,9 +6,10 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
 
 import httpx
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
@@ -37,8 +38,7 @@ _STOPPED = "the run was stopped"
 _BREAKER = 5  # chunks in a row that could not be delivered, after which the run ends
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     """A chunk on its way, or what is left of one. `retry` says what to wait for before it is sent."""
 
     chunk: Chunk
@@ -47,10 +47,10 @@ class _Part:
     renewed: bool = False
     retry: Retry | None = None
     posted: bool = False
-    request_id: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.request_id = self.chunk.request_id
+    @property
+    def request_id(self) -> str:
+        return self.chunk.request_id
 
     def rest(self, events: list[Event], retry: Retry | None = None) -> "_Part":
         """These events alone, in a request of their own; attempts and time go on counting."""

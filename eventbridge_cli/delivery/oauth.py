@@ -6,10 +6,10 @@ import random
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import httpx
+from msgspec import Struct
 
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
@@ -29,8 +29,7 @@ _REFUSALS = {400, 401, 403}  # what a token endpoint says to credentials that it
 _CHECK_URL = "Check that GENESYS_ENV or GENESYS_TOKEN_URL names the platform's token endpoint."
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A token and what is known of it. Both times are on the monotonic clock; None: not known."""
 
     value: SecretText
@@ -39,8 +38,7 @@ class Token:
     renew_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """What the platform knows the client by, and where; `access_token` stands in for all of it."""
 
     token_url: str

@@ -5,7 +5,6 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ssl import SSLError, SSLObject, cert_time_to_seconds
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
+from msgspec import Struct
 
 from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.client import post, untrusted
@@ -25,8 +25,7 @@ _PORTS = {"http": 80, "https": 443}
 _EMPTY = Chunk.of([])
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(Struct, frozen=True):
     """What one exchange with a server showed.
 
     `tls` is the protocol's version, empty for plain http; `expires` when its certificate ends. `skew` is how many

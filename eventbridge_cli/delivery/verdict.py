@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from eventbridge_cli.delivery.excerpt import excerpt
 from eventbridge_cli.errors import CredentialsError, EbingestError, EndpointError
@@ -22,8 +23,7 @@ NOT_THERE = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GON
 _THROTTLED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True, dict=True):
     """What came back: the status, the headers (names in lower case) and the start of the body."""
 
     status: int
@@ -46,16 +46,14 @@ class Answer:
         return document if isinstance(document, dict) else {}
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(Struct, frozen=True):
     """Nothing came back. `sent` tells whether the server may have got the request all the same."""
 
     kind: str
     sent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """Delivered, but for the events at `refused` (index to message) and at `again`, which are sent again.
 
     Of those at `unclear` some are bad: it takes halving to find them.
@@ -67,8 +65,7 @@ class Accepted:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """Send the same again; `throttled` asks every sender to hold back, for `retry_after` seconds if given."""
 
     cause: str
@@ -76,28 +73,24 @@ class Retry:
     throttled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(Struct, frozen=True):
     """The token was not accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Halve:
+class Halve(Struct, frozen=True):
     """Too large for the server, which takes at most `limit` bytes if it said so."""
 
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sift:
+class Sift(Struct, frozen=True):
     """Some events are bad: those at `refused` if it names any, otherwise it takes halving to find them."""
 
     refused: Mapping[int, str]
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """No request can succeed: the run ends."""
 
     error: EbingestError

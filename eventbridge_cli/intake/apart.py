@@ -4,7 +4,8 @@ import pickle
 import socket
 from collections import deque
 from contextlib import AbstractContextManager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.errors import EbingestError

@@ -1,8 +1,9 @@
 """The intake as one chain: read, validate, dedupe, chunk. Each command stops it at the point it needs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from eventbridge_cli.bulk import Checked
 from eventbridge_cli.chunks import Chunk
@@ -28,8 +29,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
+class Intake(Struct, frozen=True, kw_only=True):
     """What to read, and how to look at it. Every call reads the sources anew.
 
     `listed` says that the events of each chunk will be listed in a receipt, so that another process that makes the

@@ -6,11 +6,12 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
 from select import select
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from eventbridge_cli.errors import ClashError, UsageError
 
@@ -33,8 +34,7 @@ DAMAGED = (EOFError, OSError)
 """What reading a damaged file or a failing disk raises."""
 
 
-@dataclass(slots=True)
-class Meter:
+class Meter(Struct):
     """How far reading has come, in bytes on disk. `total` is None where a source has no size (a pipe)."""
 
     total: int | None = None
@@ -75,8 +75,7 @@ def _begins_magic(start: bytes) -> bool:
     return bool(start) and any(len(start) < len(magic) and magic.startswith(start) for magic in _MAGIC)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """One file, or standard input (`path` is None)."""
 
     name: str

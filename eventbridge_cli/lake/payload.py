@@ -6,9 +6,10 @@ why handing it over twice does no harm.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
+
+from msgspec import Struct, field
 
 from eventbridge_cli.errors import TargetError
 from eventbridge_cli.facts import Batch, OutboxEntry
@@ -20,8 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VALIDATOR = bulk_validator(strict=False)
 
 
-@dataclass(frozen=True, slots=True)
-class LakeObject:
+class LakeObject(Struct, frozen=True):
     """One file or object. `path` is relative, with slashes; the pieces, which can be gone through again, are its data.
 
     They may be made one by one, so that whoever writes them as they come holds one at a time.
@@ -78,8 +78,7 @@ def ndjson(batch: Batch, content: Content) -> bytes:
     return lines.getvalue()
 
 
-@dataclass(slots=True)
-class _ReceiptLines(Iterable[bytes]):
+class _ReceiptLines(Struct):
     entries: list[OutboxEntry] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[bytes]:

@@ -3,7 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from eventbridge_cli.bulk import Checked
 from eventbridge_cli.chunks import Events
@@ -13,8 +15,7 @@ from eventbridge_cli.flow import Duplicate, Event, Outcome, Rejection
 _PERCENT_SAMPLE = 100  # records before a share of errors says anything
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """Conservation: `read` is the sum of all the others, for every run, however it ends."""
 
     read: int = 0
@@ -42,8 +43,7 @@ class Counts:
             )
 
 
-@dataclass(slots=True)
-class Trouble:
+class Trouble(Struct):
     """One reason why records did not arrive: how many, in which field, and one place to look at."""
 
     reason: str
@@ -53,8 +53,7 @@ class Trouble:
     example: str
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBudget:
+class ErrorBudget(Struct, frozen=True):
     """How many bad records a run may have: a number, or a share of what was read in per cent."""
 
     limit: float
@@ -94,8 +93,7 @@ class ErrorBudget:
             )
 
 
-@dataclass(slots=True)
-class Account:
+class Account(Struct):
     """Counts every record once. `clock` gives monotonic seconds; chunks are none where nothing is sent."""
 
     clock: Callable[[], float] = time.monotonic
@@ -106,7 +104,7 @@ class Account:
     conflicts: int = 0
     chunks: int = 0
     in_flight: int = 0
-    started: float = field(init=False)
+    started: float = 0.0
 
     def __post_init__(self) -> None:
         self.started = self.clock()

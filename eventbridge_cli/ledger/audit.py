@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+
+from msgspec.structs import asdict
 
 from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.chunks import Events

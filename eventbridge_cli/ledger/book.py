@@ -14,8 +14,10 @@ A rejected or refused record is in the dead letters before the audit file says s
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from eventbridge_cli.chunks import Events
 from eventbridge_cli.errors import EbingestError, StorageError
@@ -34,8 +36,7 @@ _LOOK = 0.2  # seconds; `ebingest status` and `doctor` hold a lock for an instan
 _TURN = 0.5  # seconds; `ebingest sync` holds the audit file for a line at a time
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Places(Struct, frozen=True, kw_only=True):
     """Where the ledger of a run is kept. `locks` is a folder that all runs of a user share.
 
     `dead_letters` is None where bad records come from dead letters, which still hold them.

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from eventbridge_cli.ledger.latency import Latency
 
@@ -12,8 +13,7 @@ LIMIT = 120
 _FIRST_WIDTH = 0.1  # seconds
 
 
-@dataclass(slots=True)
-class Bucket:
+class Bucket(Struct):
     """A span of time.
 
     `in_flight` and `waiting` are the seconds that requests spent on the way, and between two attempts: more than the

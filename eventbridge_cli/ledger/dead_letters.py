@@ -3,10 +3,11 @@
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from msgspec.structs import asdict
 
 from eventbridge_cli.facts import Fact, Receipt
 from eventbridge_cli.flow import Origin, Reason, Rejection, Stage

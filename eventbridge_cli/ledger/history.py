@@ -5,9 +5,11 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.ledger.audit import CHAIN_START, line_hash
@@ -51,16 +53,14 @@ def entry_of(line: bytes) -> dict[str, Any] | None:
     return entry
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something that is wrong with an audit file, at a line (from 1)."""
 
     line: int
     what: str
 
 
-@dataclass(slots=True)
-class RunStory:
+class RunStory(Struct):
     """A run as its lines tell it. `recount` is drawn from them, `counts` is what the run said at its end.
 
     `arrived` are the places of records that a replay sent, or found delivered.
@@ -207,8 +207,7 @@ def runs_of(path: Path) -> list[RunStory]:
     return list(stories.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What to look for: all that is given must fit. `run` and `request` may be the beginning of an id."""
 
     run: str = ""

@@ -2,15 +2,15 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _GROWTH = math.log(1.02)  # the middle of a bucket is within 1 % of all that is in it
 _FLOOR = 1e-6  # seconds
 _BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, math.inf)
 
 
-@dataclass(slots=True)
-class Latency:
+class Latency(Struct):
     """Request latencies in seconds."""
 
     count: int = 0

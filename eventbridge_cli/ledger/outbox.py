@@ -10,7 +10,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from filelock import FileLock
+from msgspec import Struct
 
 from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.chunks import Events
@@ -68,8 +68,7 @@ _kept_locks: list[FileLock] = []
 """Locks that only the end of the process may release; a lock that nobody holds on to would release itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """What a run puts into the outbox: a receipt of each delivered chunk for each of `destinations`.
 
     `endpoint` is the ingest URL, `now` the time in UTC.

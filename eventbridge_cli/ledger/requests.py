@@ -1,7 +1,8 @@
 """When requests were on the way and when they waited, drawn from the lines that say how each attempt ended."""
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _OPEN = 10_000  # requests followed at once: a run has as many as its concurrency, a forged file may have more
 _GAPS = 100  # spans that a late interval may still join
@@ -10,8 +11,7 @@ Interval = tuple[float, float]
 """From and to, in seconds of the run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Struct, frozen=True):
     """What a line says of the time before it: for how long its request waited, and then was on the way.
 
     `seconds` is how long the attempt took where that was measured.
@@ -22,8 +22,7 @@ class Passed:
     seconds: float | None = None
 
 
-@dataclass(slots=True)
-class _Request:
+class _Request(Struct):
     """`since` is when the attempt under way may have begun; `waits_from` is when the one before it failed."""
 
     place: str = ""

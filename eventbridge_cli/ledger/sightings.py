@@ -1,6 +1,6 @@
 """How often something was seen, and where first, in a fixed amount of memory whatever the data says."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 OTHER = "other"
 
@@ -9,8 +9,7 @@ _PLACES = 3
 _LONGEST = 200  # characters kept of a text
 
 
-@dataclass(slots=True)
-class Sighting:
+class Sighting(Struct):
     """How often, and the first places."""
 
     count: int = 0

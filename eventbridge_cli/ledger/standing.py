@@ -5,11 +5,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from msgspec import Struct, field
 
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.ledger.delivered import COUNT_DELIVERED
@@ -17,8 +17,7 @@ from eventbridge_cli.ledger.history import RunStory, place_of, runs_of
 from eventbridge_cli.ledger.outbox import COUNT_WAITING
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What is delivered to one endpoint by one client. `held_by` is the process of a run that is under way.
 
     `waiting` are the receipts that each target of the data lake is still to get.
@@ -33,8 +32,7 @@ class Scope:
     waiting: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """All of it. `dead` are the letters, by reason, whose records no replay has brought to their end since."""
 
     scopes: list[Scope] = field(default_factory=list)

@@ -1,14 +1,15 @@
 """The account of a run as one object: the same as JSON, as text on the screen and in `RUN_FINISHED`."""
 
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from eventbridge_cli.errors import EbingestError, ExitCode
 from eventbridge_cli.ledger.tally import Tally
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(Struct, frozen=True, kw_only=True):
     """What a run did, with its exit code. Times in seconds, sizes in bytes.
 
     Where the input was not `read_to_end`, what is left of it stands in none of the counts.

@@ -1,15 +1,15 @@
 """The account of a run: how many records were read, and what became of them."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from eventbridge_cli.facts import Answered, Fact, HandOver, Receipt, Retried, Split, Submitted, SyncState, TokenIssued
 from eventbridge_cli.ledger.account import Account
 from eventbridge_cli.ledger.latency import Latency
 
 
-@dataclass(slots=True)
-class SyncCounts:
+class SyncCounts(Struct):
     """Entries of the outbox by how far they are on their way to a target; `message` says why not all are synced."""
 
     target: str
@@ -30,7 +30,6 @@ class SyncCounts:
         self.message = fact.message
 
 
-@dataclass(slots=True)
 class Tally(Account):
     """Counts every fact once."""
 

@@ -1,10 +1,11 @@
 """What the audit file says of its runs, and of each over time: one pass, memory that does not grow."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from eventbridge_cli.ledger import entries
 from eventbridge_cli.ledger.account import Counts
@@ -26,8 +27,7 @@ _INPUTS = 5
 _OUTCOMES = 12  # ways in which an attempt fails, before the rest are one
 
 
-@dataclass(slots=True)
-class Course:
+class Course(Struct):
     """How a run went over time, and what kept records back.
 
     `reasons` counts rejected records; `problems` what was wrong with them, by reason, code and field; `troubles` what
@@ -173,8 +173,7 @@ class RunTimeline:
             self.course.sources.add(record.place.rpartition(":")[0], entry.outcome, place=record.place)
 
 
-@dataclass(slots=True)
-class Timeline:
+class Timeline(Struct):
     """The runs of an audit file in the order in which they began, and what is wrong with the file.
 
     `unlisted` counts runs that are older than those in `runs`; `findings` are the first ones of `wrong`.

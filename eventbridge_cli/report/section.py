@@ -1,10 +1,10 @@
 """What the page says of one run: its charts, each with its figures in words, and its tables."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from eventbridge_cli.errors import ExitCode
 from eventbridge_cli.ledger.buckets import Bucket, Buckets
@@ -33,8 +33,7 @@ class Key(NamedTuple):
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """A drawing, the figures in it in words, and what its colours stand for."""
 
     title: str
@@ -43,8 +42,7 @@ class Chart:
     legend: tuple[Key, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Something that kept records back. `percent` is of the most frequent one."""
 
     outcome: str
@@ -55,8 +53,7 @@ class Trouble:
     places: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(Struct, frozen=True):
     """The records of a source that did not arrive."""
 
     source: str
@@ -68,8 +65,7 @@ class SourceRow:
         return sum(self.counts.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A run as the page shows it; `hidden` counts the troubles that are left out."""
 
     run: RunTimeline

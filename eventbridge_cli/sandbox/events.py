@@ -2,9 +2,9 @@
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -45,8 +45,7 @@ class EnvelopeError(ValueError):
     """The body is JSON, but not `{"events": [...]}` with at least one event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(Struct, frozen=True):
     """An event of a request: its value, and the bytes that it came as."""
 
     value: Any

@@ -1,7 +1,8 @@
 """Faults to order: what goes wrong, how often, and the dice."""
 
 import random
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LOST, DROPPED = "lost", "drop"
 """The connection is cut with no answer: after the events are recorded, or before anything is."""
@@ -14,8 +15,7 @@ NAMED = (LOST, DROPPED, RETRYABLE, REFUSED)
 _ERRORS = range(300, 600)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What goes wrong: a status or one of the names above, with a probability from 0 to 1 for each request."""
 
     what: str

@@ -6,11 +6,13 @@ import time
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import uuid4
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from eventbridge_cli.sandbox.answers import Reply, accepted, error, event_error, oauth_error
 from eventbridge_cli.sandbox.events import EnvelopeError, MalformedError, Posted, read_events, schema_error
@@ -20,8 +22,7 @@ from eventbridge_cli.sandbox.quota import Quota
 SCOPE = "eventbridge:ingest"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True):
     """How the stand-in behaves. Sizes in bytes, times in seconds; `rate` is in requests a minute."""
 
     client_id: str
@@ -35,14 +36,12 @@ class Rules:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Struct, frozen=True):
     expires_at: float
     scopes: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
+class _Answered(Struct, frozen=True):
     """What a request id was answered, and to which body."""
 
     digest: bytes

@@ -2,13 +2,13 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _WINDOW = 60.0  # seconds over which the platform counts requests
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """Where a token stands: requests allowed and counted, seconds until the oldest no longer counts."""
 
     allowed: int

@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import asdict
 from prometheus_client import CollectorRegistry, write_to_textfile
 from prometheus_client.metrics_core import (
     CounterMetricFamily,

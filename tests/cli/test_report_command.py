@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 from support import clean_environment, ebingest, line, lines, scripted
 
 from eventbridge_cli.ledger.timeline import timeline
