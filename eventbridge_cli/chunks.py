@@ -228,13 +228,11 @@ class Chunk(Struct, frozen=True, dict=True):
         return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _shipped, (self.body, self.sha256, self.events.shipped())
+        return _shipped, (self.body, self.events.shipped())
 
 
-def _shipped(body: bytes, sha256: str, events: dict[str, Any]) -> Chunk:
-    chunk = Chunk(_ShippedEvents(body, events), body)
-    chunk.__dict__["sha256"] = sha256
-    return chunk
+def _shipped(body: bytes, events: dict[str, Any]) -> Chunk:
+    return Chunk(_ShippedEvents(body, events), body)
 
 
 def _span(source: str, indexed: bool, first: int, last: int) -> str:  # noqa: FBT001
