@@ -100,7 +100,7 @@ class Job(Struct, frozen=True, kw_only=True):
     items: socket.socket | None = None
     state: Path | None = None
     resend: bool = False
-    max_errors: ErrorBudget | None = None
+    max_errors: ErrorBudget = ErrorBudget()
     watch: Callable[[Tally, Meter], AbstractContextManager[None]] = _show_nothing
     observe: Callable[[Fact], None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None
@@ -199,8 +199,8 @@ async def _deliver(
         ledger.note(fact)
         if isinstance(fact, Receipt) and fact.delivered:
             lake.ring()
-        if job.max_errors and isinstance(fact, Receipt | Rejection):
-            job.max_errors.check(counts.rejected + counts.refused, counts.read)
+        if isinstance(fact, Receipt | Rejection):
+            job.max_errors.check(counts)
 
     async with build_client(concurrency=settings.concurrency, timeout=settings.timeout) as client:
         pace = Pace(settings.concurrency, rate=settings.requests_per_second, max_wait=settings.max_wait)
@@ -239,8 +239,7 @@ async def _deliver(
         with first_signal(stop):
             async with lake:
                 await ingester.ingest(_noted(inlet, ledger, job, note))
-    if job.max_errors:
-        job.max_errors.check(counts.rejected + counts.refused, counts.read, at_end=True)
+    job.max_errors.check(counts, at_end=True)
 
 
 def _fresh(items: Iterator[Item], delivered: DeliveredKeys | None) -> Iterator[Item]:
@@ -314,7 +313,7 @@ def _has_rejections(intake: Intake) -> bool:
     return any(isinstance(item, Rejection) for item in replace(intake, meter=Meter()).chunks())
 
 
-def _account_only(items: Iterator[Item], ledger: Ledger, budget: ErrorBudget | None) -> None:
+def _account_only(items: Iterator[Item], ledger: Ledger, budget: ErrorBudget) -> None:
     """Account for an input of which `--strict` lets nothing be sent.
 
     Raises:
@@ -328,8 +327,6 @@ def _account_only(items: Iterator[Item], ledger: Ledger, budget: ErrorBudget | N
             ledger.tally.pending(len(item.events), "--strict: nothing is sent while a record is bad")
         else:
             ledger.note(item)
-            if budget:
-                budget.check(counts.rejected, counts.read)
+            budget.check(counts)
     ledger.tally.read_to_end = True
-    if budget:
-        budget.check(counts.rejected, counts.read, at_end=True)
+    budget.check(counts, at_end=True)

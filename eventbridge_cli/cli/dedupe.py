@@ -45,6 +45,7 @@ def dedupe(
     is left out and counted; where its content differs from the first it is a conflict, and counted as such too.
     """
     from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.errors import ExitCode
     from eventbridge_cli.flow import Duplicate, Rejection
     from eventbridge_cli.ledger.account import Account
 
@@ -81,4 +82,4 @@ def dedupe(
         screen.warn(f"{tally.conflicts:,} of the duplicates are conflicts: their content differs{how}.")
     screen.troubles(tally)
     screen.dropped_fields(dict(tally.dropped_fields))
-    raise typer.Exit(1 if counts.rejected else 0)
+    raise typer.Exit(ExitCode.SOME_BAD if counts.rejected else ExitCode.DONE)

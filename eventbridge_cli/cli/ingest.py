@@ -272,7 +272,7 @@ def ingest(
     settings = load(**flags)
     with ExitStack() as around:
         watched = around.enter_context(watching(None if dry_run else settings.metrics_textfile, screen.warn))
-        budget = None if max_errors is None else ErrorBudget.parse(max_errors)
+        budget = ErrorBudget.parse(max_errors)
         intake = intake_of(inputs, settings, strict=strict, own_files=written_by(settings))
         if dry_run:
             show_plan(intake, settings, screen, output, budget)

@@ -50,7 +50,7 @@ def show_plan(
     settings: "Settings",
     screen: "Screen",
     output: Output,
-    budget: "ErrorBudget | None" = None,
+    budget: "ErrorBudget",
 ) -> NoReturn:
     """Print what a run would send, and end.
 
@@ -58,6 +58,7 @@ def show_plan(
         TooManyErrorsError: more records are bad than the budget allows.
     """
     from eventbridge_cli.chunks import Chunk
+    from eventbridge_cli.errors import ExitCode
     from eventbridge_cli.ledger.account import Account
 
     tally, chunks, events, size = Account(), 0, 0, 0
@@ -70,10 +71,8 @@ def show_plan(
                 tally.came_in(item.events)
             else:
                 tally.read(item)
-                if budget:
-                    budget.check(tally.counts.rejected, tally.counts.read)
-    if budget:
-        budget.check(tally.counts.rejected, tally.counts.read, at_end=True)
+                budget.check(tally.counts)
+    budget.check(tally.counts, at_end=True)
     rate = settings.requests_per_second
     least = max(chunks - 1, 0) / rate if rate else None
     counts = tally.counts
@@ -95,7 +94,7 @@ def show_plan(
             screen.say(f"  {settings.sync_content} would go to {lane.destination.target}")
     screen.troubles(tally)
     screen.dropped_fields(dict(tally.dropped_fields))
-    raise typer.Exit(1 if counts.rejected else 0)
+    raise typer.Exit(ExitCode.SOME_BAD if counts.rejected else ExitCode.DONE)
 
 
 def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching") -> NoReturn:

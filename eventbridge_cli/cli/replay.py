@@ -56,6 +56,7 @@ def replay(
     from eventbridge_cli.cli.reading import intake_of
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.intake.letters import Letters
+    from eventbridge_cli.ledger.account import ErrorBudget
     from eventbridge_cli.settings import load
 
     screen = Screen(quiet=quiet, progress=progress, goes_on=True)
@@ -72,7 +73,7 @@ def replay(
         intake = intake_of([letters], settings, strict=False, own_files=written_by(settings, letters=False))
         intake = replace(intake, reader=Letters([each.value for each in reason or []]))
         if dry_run:
-            show_plan(intake, settings, screen, output)
+            show_plan(intake, settings, screen, output, ErrorBudget())
         from eventbridge_cli.run import Job
 
         job = Job(settings=settings, intake=intake, **followed_by(screen, verbose=verbose))

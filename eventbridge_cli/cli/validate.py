@@ -65,7 +65,7 @@ def validate(
     and what is allowed. Nothing is sent.
     """
     from eventbridge_cli.cli.screen import Screen
-    from eventbridge_cli.errors import TooManyErrorsError
+    from eventbridge_cli.errors import ExitCode, TooManyErrorsError
     from eventbridge_cli.flow import Rejection
     from eventbridge_cli.ledger.account import Account, ErrorBudget
 
@@ -76,7 +76,7 @@ def validate(
         max_record_bytes=max_record_bytes,
         jobs=jobs,
     )
-    budget = None if max_errors is None else ErrorBudget.parse(max_errors)
+    budget = ErrorBudget.parse(max_errors)
     screen, tally = Screen(quiet=quiet, progress=progress), Account()
     report = {
         Output.TEXT: screen.rejection,
@@ -94,14 +94,12 @@ def validate(
                 report(rejection)
             if invalid is not None and rejection.data is not None:
                 invalid.write(rejection.data + b"\n")
-            if budget:
-                budget.check(tally.counts.rejected, tally.counts.read)
+            budget.check(tally.counts)
 
         try:
             for checked in intake.checked():
                 _take(checked, tally, tell, valid)
-            if budget:
-                budget.check(tally.counts.rejected, tally.counts.read, at_end=True)
+            budget.check(tally.counts, at_end=True)
         except TooManyErrorsError as error:
             stopped = error
     counts = {"read": tally.counts.read, "valid": tally.counts.read - tally.counts.rejected}
@@ -120,7 +118,7 @@ def validate(
     if stopped is not None:
         screen.error(stopped)
         raise typer.Exit(stopped.exit_code)
-    raise typer.Exit(1 if tally.counts.rejected else 0)
+    raise typer.Exit(ExitCode.SOME_BAD if tally.counts.rejected else ExitCode.DONE)
 
 
 def _take(checked: "Checked", tally: "Account", tell: "Callable[[Rejection], None]", valid: BinaryIO | None) -> None:

@@ -54,18 +54,20 @@ class Trouble(Struct):
 
 
 class ErrorBudget(Struct, frozen=True):
-    """How many bad records a run may have: a number, or a share of what was read in per cent."""
+    """How many bad records a run may have: a number, or a share of what was read in per cent; any number by default."""
 
-    limit: float
+    limit: float = float("inf")
     percent: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> "ErrorBudget":
-        """Read `20` or `5%`.
+    def parse(cls, text: str | None) -> "ErrorBudget":
+        """Read `20` or `5%`; None sets no limit.
 
         Raises:
             UsageError: it is neither.
         """
+        if text is None:
+            return cls()
         number = text.strip().removesuffix("%")
         percent = text.strip().endswith("%")
         try:
@@ -76,12 +78,13 @@ class ErrorBudget(Struct, frozen=True):
             raise UsageError(f"--max-errors: {text} is no number.", "Write a number, as in 20, or a share, as in 5%.")
         return cls(limit, percent)
 
-    def check(self, bad: int, read: int, *, at_end: bool = False) -> None:
+    def check(self, counts: Counts, *, at_end: bool = False) -> None:
         """Hold the errors so far against the budget. A share is judged from the hundredth record on, or at the end.
 
         Raises:
             TooManyErrorsError: it is overdrawn.
         """
+        bad, read = counts.rejected + counts.refused, counts.read
         if self.percent:
             over = (at_end or read >= _PERCENT_SAMPLE) and bad * 100 > self.limit * read
         else:

@@ -38,13 +38,14 @@ def test_an_account_that_does_not_balance_is_a_bug() -> None:
     ],
 )
 def test_the_error_budget(text: str, bad: int, read: int, over: bool) -> None:  # noqa: FBT001 - a table
-    """A number, or a share that is judged from the hundredth record on."""
-    budget = ErrorBudget.parse(text)
+    """A number, or a share that is judged from the hundredth record on; without one there is no limit."""
+    budget, counts = ErrorBudget.parse(text), Counts(read=read, rejected=bad)
     if over:
         with pytest.raises(TooManyErrorsError):
-            budget.check(bad, read)
+            budget.check(counts)
     else:
-        budget.check(bad, read)
+        budget.check(counts)
+    ErrorBudget.parse(None).check(counts, at_end=True)
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "5.5", "%", "nan%", "inf%"])
