@@ -2,12 +2,13 @@
 
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from eventbridge_cli.cli.advice import how_to_hand_on
 from eventbridge_cli.cli.options import Progress as When
+from eventbridge_cli.cli.progress import bar, lines
 from eventbridge_cli.wording import duration, safe, share, size
 
 if TYPE_CHECKING:
@@ -17,13 +18,11 @@ if TYPE_CHECKING:
     from eventbridge_cli.facts import Fact
     from eventbridge_cli.flow import Duplicate, Rejection
     from eventbridge_cli.intake.sources import Meter
-    from eventbridge_cli.ledger.account import Account, Counts
+    from eventbridge_cli.ledger.account import Account
     from eventbridge_cli.ledger.summary import Summary
 
 __all__ = ["Screen", "safe"]
 
-_REFRESHES = 5  # of the progress bar, a second
-_LINE_SECONDS = 30.0
 _BAR = 30
 _NAMES = 11  # columns for the names of an account
 _TOP = 10
@@ -117,18 +116,16 @@ class Screen:
 
             self._console.print(Text.assemble(*parts), soft_wrap=True)
 
-    # Progress
-
     @contextmanager
     def watch(self, tally: "Account", meter: "Meter") -> Iterator[None]:
-        """Show how far a run has come: a bar on a terminal, a line every 30 seconds elsewhere."""
+        """Show how far a run has come: a bar on a terminal, a line every so often elsewhere."""
         if self._quiet or self._progress == When.NEVER:
             yield
         elif self._console is not None and self._console.is_terminal:
-            with _bar(self._console, tally, meter):
+            with bar(self._console, tally, meter):
                 yield
         else:
-            with _every(_LINE_SECONDS, lambda: self._line(_progress_line(tally, meter))):
+            with lines(self._line, tally, meter):
                 yield
 
     # Summaries
@@ -248,11 +245,12 @@ class Screen:
             letters = summary.files.get("dead_letters")
             again = f"ebingest replay {letters}" if letters else "replay the letters again"
             advice.append(f"mend the bad records, then: {again}")
-        if waiting := sum(each["pending"] + each["failed"] for each in summary.sync):
-            if kept:
-                advice.append(_how_to_hand_on(waiting, summary.sync))
-            else:
-                self.warn(f"{waiting:,} receipts did not reach the data lake, and go with the sandbox's state.")
+        waiting = {each["target"]: left for each in summary.sync if (left := each["pending"] + each["failed"])}
+        if waiting and kept:
+            advice.append(how_to_hand_on(waiting, [each["target"] for each in summary.sync if each["failed"]]))
+        elif waiting:
+            left = sum(waiting.values())
+            self.warn(f"{left:,} receipts did not reach the data lake, and go with the sandbox's state.")
         for line in advice:
             self._line(("Next: ", "bold"), safe(line))
 
@@ -273,17 +271,6 @@ def _console(progress: When) -> "Console | None":
     )
 
 
-def _how_to_hand_on(waiting: int, syncs: list[dict[str, Any]]) -> str:
-    """What to do about receipts that wait; a URL that has a query is known by a digest of it alone."""
-    failed = ", ".join(each["target"] for each in syncs if each["failed"])
-    hidden = ", ".join(
-        each["target"] for each in syncs if (each["pending"] or each["failed"]) and "?" in each["target"]
-    )
-    first = f"mend what keeps {failed} from taking them, then " if failed else ""
-    whole = f", with the whole URL of {hidden} in EBINGEST_SYNC, since its query is not kept" if hidden else ""
-    return f"{first}hand the {waiting:,} receipts that wait for the data lake on with: ebingest sync{whole}"
-
-
 def _account(rows: dict[str, int]) -> Iterator[tuple[Part, ...]]:
     total = next(iter(rows.values()))
     cells: list[tuple[str, str, str, str, str]] = []
@@ -297,67 +284,6 @@ def _account(rows: dict[str, int]) -> Iterator[tuple[Part, ...]]:
     for style, name, figure, percent, bar in cells:
         padded = f"{name:{max(names, _NAMES)}}", f"{figure:>{counts}}", f"{bar:{bars}}"
         yield (padded[0], style), "  ", (padded[1], style), f"  {percent:>{shares}}  ", (padded[2], style)
-
-
-@contextmanager
-def _bar(console: "Console", tally: "Account", meter: "Meter") -> Iterator[None]:
-    from rich.console import Group
-    from rich.live import Live
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
-    from rich.table import Column
-    from rich.text import Text
-
-    progress = Progress(
-        BarColumn(),
-        DownloadColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
-        console=console,
-        auto_refresh=False,
-        expand=True,
-    )
-    task = progress.add_task("", total=meter.total)
-
-    def picture() -> Group:
-        progress.update(task, completed=meter.read)
-        return Group(progress, Text(_counts_line(tally), no_wrap=True, overflow="ellipsis"))
-
-    with Live(get_renderable=picture, console=console, transient=True, refresh_per_second=_REFRESHES):
-        yield
-
-
-@contextmanager
-def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
-    """Do something every so often, in a thread, while the body runs."""
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(seconds):
-            do()
-
-    thread = threading.Thread(target=repeat, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _counts_line(tally: "Account") -> str:
-    counts: Counts = tally.counts
-    seconds = max(tally.clock() - tally.started, 0.001)
-    parts = [f"{counts.read:,} read"]
-    parts += [f"{counts.delivered:,} delivered"] if tally.chunks else []
-    bad = counts.rejected + counts.refused
-    parts.append(f"{bad:,} {'rejected' if not counts.refused else 'rejected or refused'}")
-    parts += [f"{tally.in_flight} in flight"] if tally.chunks else []
-    parts.append(f"{counts.read / seconds:,.0f}/s")
-    return ", ".join(parts)
-
-
-def _progress_line(tally: "Account", meter: "Meter") -> str:
-    share = f" ({100 * meter.read / meter.total:.0f} % of the input)" if meter.total else ""
-    return f"{duration(tally.clock() - tally.started)}: {_counts_line(tally)}{share}"
 
 
 def _lines(text: str) -> list[str]:

@@ -1,12 +1,14 @@
 """`ebingest status`: where things stand, and what to type next."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec import to_builtins
 
+from eventbridge_cli.cli.advice import how_to_hand_on
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.errors import ExitCode
 
@@ -93,8 +95,8 @@ def _advice(found: "Standing", dead_letters: Path) -> list[str]:
         advice.append(again)
     if found.dead:
         advice.append(f"mend the records in {dead_letters}, then: ebingest replay {dead_letters}")
-    if waiting := sum(sum(scope.waiting.values()) for scope in found.scopes):
-        advice.append(f"hand the {waiting:,} receipts that wait for the data lake on with: ebingest sync")
+    if waiting := sum((Counter(scope.waiting) for scope in found.scopes), Counter()):
+        advice.append(how_to_hand_on(waiting))
     if any(scope.problem for scope in found.scopes):
         advice.append("the next run sets a state that is damaged aside, and sends again what it can't look up any more")
     return advice or ["nothing: all is settled"]
