@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.errors import StorageError
+from eventbridge_cli.excerpt import excerpt
 from eventbridge_cli.flow import Duplicate, Event, Rejection
 from eventbridge_cli.packing import UnpackingError, unpacked
 
@@ -99,6 +100,11 @@ class Refusal(Struct, frozen=True):
     event: Event
     message: str
     status: int
+
+    @property
+    def reason(self) -> str:
+        """What the server said, without what it quotes of the event."""
+        return excerpt(self.message.encode(errors="replace"), sent=[self.event.body])
 
 
 class Receipt(Struct, frozen=True):

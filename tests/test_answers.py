@@ -68,6 +68,17 @@ def test_named_events_are_refused_and_the_others_delivered(tmp_path: Path, statu
     assert len(got.posts) == (1 if status != 400 else 2)
 
 
+def test_what_the_platform_says_of_an_event_is_shown(tmp_path: Path) -> None:
+    """The summary has the first message of each kind, without what it quotes of the event; the letter has it all."""
+    message = "interactionId interaction-4 is unknown in this division"
+    error = {"index": 4, "message": message, "retryable": False}
+    got = run(tmp_path, {"answers": [{"body": {"errors": [error]}}]}, lines(10))
+    [trouble] = got.summary["troubles"]
+    assert trouble["said"] == "interactionId … is unknown in this division"
+    assert f"first at <stdin>:5: {trouble['said']}" in got.stderr
+    assert audit_lines(tmp_path / "dead_letters.ndjson")[0]["message"] == message
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from eventbridge_cli.cli.advice import how_to_hand_on
 from eventbridge_cli.cli.options import Progress as When
 from eventbridge_cli.cli.progress import bar, lines
@@ -141,16 +143,17 @@ class Screen:
     def troubles(self, tally: "Account") -> None:
         """What was wrong, most frequent first, with one place each."""
         found = sorted(tally.troubles.values(), key=lambda trouble: -trouble.count)
-        self._troubles([(t.count, t.reason, t.code, t.path, t.example) for t in found])
+        self._troubles([asdict(trouble) for trouble in found])
 
-    def _troubles(self, troubles: list[tuple[int, str, str, str, str]]) -> None:
+    def _troubles(self, troubles: list[dict[str, Any]]) -> None:
         if not troubles or self._quiet:
             return
         self._line(("\nWhat is wrong", "bold"))
-        for count, reason, code, path, example in troubles[:_TOP]:
-            what = f"{reason}: {code}" + (f" in {path}" if path else "")
-            self._line((f"{count:>10,}", "red"), f"  {safe(what)}")
-            self._line((f"{'':12}first at {safe(example)}", "dim"))
+        for each in troubles[:_TOP]:
+            what = f"{each['reason']}: {each['code']}" + (f" in {each['path']}" if each["path"] else "")
+            first = f"first at {each['example']}" + (f": {each['said']}" if each["said"] else "")
+            self._line((f"{each['count']:>10,}", "red"), f"  {safe(what)}")
+            self._line((f"{'':12}{safe(first)}", "dim"))
         if len(troubles) > _TOP:
             self._line(f"  and {len(troubles) - _TOP} reasons more")
 
@@ -169,7 +172,7 @@ class Screen:
         self.counts(f"Run {summary.run}, {duration(summary.seconds)}", summary.counts)
         if summary.requests:
             self._delivery(summary)
-        self._troubles([(t["count"], t["reason"], t["code"], t["path"], t["example"]) for t in summary.troubles])
+        self._troubles(summary.troubles)
         self.sync(summary.sync)
         self._line("")
         self.dropped_fields(summary.dropped_fields)

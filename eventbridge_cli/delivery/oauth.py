@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
-from eventbridge_cli.delivery.excerpt import excerpt
 from eventbridge_cli.delivery.verdict import NOT_THERE, Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, CredentialsError, EndpointError, PendingError
+from eventbridge_cli.excerpt import excerpt
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.secret import Secret, SecretText
 from eventbridge_cli.transport import retry_after

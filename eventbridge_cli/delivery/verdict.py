@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from eventbridge_cli.delivery.excerpt import excerpt
 from eventbridge_cli.errors import CredentialsError, EbingestError, EndpointError
+from eventbridge_cli.excerpt import excerpt
 from eventbridge_cli.flow import Event
 from eventbridge_cli.transport import retry_after
 

@@ -44,13 +44,14 @@ class Counts(Struct):
 
 
 class Trouble(Struct):
-    """One reason why records did not arrive: how many, in which field, and one place to look at."""
+    """One reason why records did not arrive: how many, in which field, a place to look at, and what was said there."""
 
     reason: str
     code: str
     path: str
     count: int
     example: str
+    said: str = ""
 
 
 class ErrorBudget(Struct, frozen=True):
@@ -148,7 +149,8 @@ class Account(Struct):
         if events.dropped:
             self.dropped_fields.update(events.dropped)
 
-    def trouble(self, reason: str, code: str, path: str, place: str) -> None:
+    def trouble(self, reason: str, code: str, path: str, place: str) -> Trouble:
         """Something is wrong with a record."""
         trouble = self.troubles.setdefault((reason, code, path), Trouble(reason, code, path, 0, place))
         trouble.count += 1
+        return trouble

@@ -89,6 +89,8 @@ class Tally(Account):
         self.counts.refused += len(receipt.refused)
         self.pending(len(receipt.pending), receipt.cause)
         for refusal in receipt.refused:
-            self.trouble("refused", f"http_{refusal.status}", "", str(refusal.event.origin))
+            trouble = self.trouble("refused", f"http_{refusal.status}", "", str(refusal.event.origin))
+            if trouble.count == 1:
+                trouble.said = refusal.reason
         if receipt.warning:
             self.warnings[receipt.warning] += 1

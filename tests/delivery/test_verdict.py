@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import event as wire_event
 
-from eventbridge_cli.delivery.excerpt import excerpt
 from eventbridge_cli.delivery.verdict import (
     Accepted,
     Answer,
@@ -22,6 +21,7 @@ from eventbridge_cli.delivery.verdict import (
     verdict,
 )
 from eventbridge_cli.errors import CredentialsError, EndpointError
+from eventbridge_cli.excerpt import excerpt
 from eventbridge_cli.flow import Event, Origin
 from eventbridge_cli.transport import retry_after
 
