@@ -5,7 +5,7 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import httpx
 from msgspec import Struct, field
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import REQUEST_ID, post
+from eventbridge_cli.delivery.ending import Ending
 from eventbridge_cli.delivery.oauth import GenesysAuth, Token
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.verdict import (
@@ -102,30 +103,22 @@ class EventBridgeIngester:
         self._policy = policy or Policy()
         self._pace = pace or Pace()
         self._timeout = timeout
-        self._grace = grace
+        self._ending = Ending(grace)
         self._clock = clock
         self._random = random
-        self._in_flight: set[asyncio.Timeout] = set()
         self._limit: int | None = None
         self._failed_in_a_row = 0
-        self._stopped: EbingestError | None = None
-        self._until: float | None = None  # on the loop's clock: when all has to be over, once the run is stopped
 
     @property
     def stopped(self) -> EbingestError | None:
         """What ended the run early, if anything did."""
-        return self._stopped
+        return self._ending.error
 
     def stop(self, error: EbingestError) -> None:
         """End the run: requests in flight settle within the grace, nothing new is sent. The first error stands."""
-        if self._stopped is not None:
-            return
-        self._stopped = error
-        self._pace.stop()
-        self._on_stop()
-        self._until = asyncio.get_running_loop().time() + self._grace
-        for limit in self._in_flight:
-            self._cut_short(limit)
+        if self._ending.begin(error):
+            self._pace.stop()
+            self._on_stop()
 
     async def ingest(self, chunks: AsyncIterator[Chunk]) -> None:
         """Send all chunks; each is taken only when a sender is free.
@@ -137,14 +130,14 @@ class EventBridgeIngester:
             lock = asyncio.Lock()
             for _ in range(self._pace.concurrency):
                 senders.create_task(self._send(chunks, lock))
-        if self._stopped is not None:
-            raise self._stopped
+        if self.stopped is not None:
+            raise self.stopped
 
     async def _send(self, chunks: AsyncIterator[Chunk], lock: asyncio.Lock) -> None:
-        while self._stopped is None:
+        while self.stopped is None:
             try:
                 async with lock:
-                    chunk = await anext(chunks, None) if self._stopped is None else None
+                    chunk = await anext(chunks, None) if self.stopped is None else None
             except EbingestError as error:
                 self.stop(error)
                 return
@@ -182,26 +175,6 @@ class EventBridgeIngester:
             rest = await self._obey(part, answer, token, admitted_at)
         return rest
 
-    @asynccontextmanager
-    async def _limited(self, seconds: float | None) -> AsyncIterator[None]:
-        """Take no longer than so many seconds, nor than the grace once the run is stopped.
-
-        Raises:
-            TimeoutError: it would.
-        """
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                self._in_flight.add(limit)
-                self._cut_short(limit)
-                yield
-        finally:
-            self._in_flight.discard(limit)
-
-    def _cut_short(self, limit: asyncio.Timeout) -> None:
-        if self._until is not None and not limit.expired():
-            limit.reschedule(min(self._until, limit.when() or self._until))
-
     async def _token(self, failed: Token | None = None) -> Token | None:
         """The token, or another one than `failed`; None if there was no time left to get it.
 
@@ -211,7 +184,7 @@ class EventBridgeIngester:
         if failed is None and (token := self._auth.current) is not None:
             return token
         with suppress(TimeoutError):
-            async with self._limited(None):
+            async with self._ending.limited():
                 return await (self._auth.token() if failed is None else self._auth.renew(failed))
         return None
 
@@ -247,7 +220,7 @@ class EventBridgeIngester:
         part.posted = True
         began = self._clock()
         try:
-            if self._stopped is not None:
+            if self.stopped is not None:
                 return None
             answer = await self._exchange(part, token)
         finally:
@@ -266,10 +239,10 @@ class EventBridgeIngester:
             REQUEST_ID: part.request_id,
         }
         try:
-            async with self._limited(self._timeout):
+            async with self._ending.limited(self._timeout):
                 return await post(self._client, self._url, content=part.chunk.body, headers=headers)
         except TimeoutError:
-            return NoAnswer("timeout" if self._stopped is None else "cut_off_at_the_end", sent=True)
+            return NoAnswer("timeout" if self.stopped is None else "cut_off_at_the_end", sent=True)
 
     def _accept(self, part: _Part, accepted: Accepted, attempt: Attempt) -> list[_Part]:
         self._pace.accepted()
@@ -344,7 +317,7 @@ class EventBridgeIngester:
 
     async def _wait_to_retry(self, part: _Part, retry: Retry) -> bool:
         """Wait for the next attempt. False if there is none: then the part's events are pending."""
-        if self._stopped is not None:
+        if self.stopped is not None:
             self._leave_pending(part, _STOPPED)
             return False
         delay = backoff(
