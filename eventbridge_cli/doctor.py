@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 from platformdirs import user_state_path
 
+from eventbridge_cli.credentials import credentials
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth, Token
 from eventbridge_cli.delivery.probe import Contact, address, contact, proxy, quota, resolve, try_ingest
@@ -24,7 +25,6 @@ from eventbridge_cli.ledger.delivered import scope_name
 from eventbridge_cli.ledger.lock import audit_lock
 from eventbridge_cli.ledger.standing import holder
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
-from eventbridge_cli.run import credentials
 from eventbridge_cli.settings import Settings, given, load
 from eventbridge_cli.watch.opening import NoTracesError, open_traces
 

@@ -2,12 +2,10 @@
 
 import asyncio
 import pickle
-import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -16,13 +14,14 @@ from platformdirs import user_state_path
 
 from eventbridge_cli import __version__
 from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.credentials import credentials
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.pump import Inlet, Pump
-from eventbridge_cli.endpoints import Endpoints, endpoints
+from eventbridge_cli.endpoints import endpoints
 from eventbridge_cli.errors import ConfigurationError, EbingestError, InterruptedRunError, PendingError
 from eventbridge_cli.facts import Fact, Receipt
 from eventbridge_cli.flow import DeliveredKeys, Duplicate, Rejection
@@ -31,7 +30,7 @@ from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.letters import Letters
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.share import killed
-from eventbridge_cli.intake.sources import Meter, Source, open_packed
+from eventbridge_cli.intake.sources import Meter
 from eventbridge_cli.ledger.account import ErrorBudget
 from eventbridge_cli.ledger.audit import new_run
 from eventbridge_cli.ledger.book import Ledger, Places, opened
@@ -41,43 +40,14 @@ from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Tally
 from eventbridge_cli.settings import Settings
-from eventbridge_cli.signals import first_signal, sigterm_raises
+from eventbridge_cli.signals import first_signal
+from eventbridge_cli.strict import account_only, has_rejections, readable_twice
 from eventbridge_cli.sync import HandingOver, lanes_of
 
 if sys.platform == "win32":
     uvloop = None
 else:
     import uvloop
-
-
-def credentials(settings: Settings, where: Endpoints, *, to_ingest: bool) -> Credentials:
-    """What the token is asked for with.
-
-    Args:
-        settings: the resolved settings.
-        where: the endpoints that they give.
-        to_ingest: whether an ingest endpoint is needed as well.
-
-    Raises:
-        ConfigurationError: names everything that is missing, all at once.
-    """
-    secret = settings.secret() or settings.access_token
-    needs_token = settings.access_token is None
-    needed = {
-        "GENESYS_ENV": (where.ingest_url or not to_ingest) and (where.token_url or not needs_token),
-        "GENESYS_CLIENT_ID": settings.client_id or not needs_token,
-        "GENESYS_CLIENT_SECRET (or GENESYS_CLIENT_SECRET_FILE)": secret,
-    }
-    missing = [name for name, there in needed.items() if not there]
-    if missing or secret is None:
-        raise ConfigurationError(
-            f"These settings are missing: {', '.join(missing)}.",
-            "Set them in the environment or in a file .env; .env.example shows all. "
-            "To try the tool without a platform: ebingest ingest FILE --sandbox",
-        )
-    return Credentials(
-        where.token_url, settings.client_id or "", secret, settings.scope, where.region, settings.access_token
-    )
 
 
 Item = Chunk | Rejection | Duplicate
@@ -148,7 +118,7 @@ def ingest(job: Job) -> Summary:
             observe=job.observe,
             outgoing=outgoing,
         ) as ledger,
-        _readable_twice(job.intake) as intake,
+        readable_twice(job.intake) as intake,
     ):
         ledger.begin(
             version=__version__,
@@ -166,8 +136,8 @@ def ingest(job: Job) -> Summary:
         )
         try:
             with job.watch(ledger.tally, intake.meter):
-                if intake.strict and _has_rejections(intake):
-                    _account_only(_fresh(intake.chunks(), delivered), ledger, job.max_errors)
+                if intake.strict and has_rejections(intake):
+                    account_only(_fresh(intake.chunks(), delivered), ledger, job.max_errors)
                 else:
                     _run(_deliver(job, intake, delivered, ledger, lake, url=where.ingest_url, who=who))
         except EbingestError as stopped:
@@ -283,50 +253,3 @@ async def _noted(
                 "What was sent is on record. Run the same command again when nothing writes to the file.",
             )
     ledger.tally.read_to_end = not inlet.is_stopped
-
-
-@contextmanager
-def _readable_twice(intake: Intake) -> Iterator[Intake]:
-    """The intake; for `--strict`, which reads everything before it sends, with copies of what can be read but once."""
-    if not intake.strict or all(map(_stays, intake.sources)):
-        yield intake
-        return
-    with sigterm_raises(), tempfile.TemporaryDirectory(prefix="ebingest-") as folder:
-        copies = {source: Path(folder) / str(number) for number, source in enumerate(intake.sources)}
-        yield replace(intake, sources=tuple(_twice(source, copy) for source, copy in copies.items()))
-
-
-def _stays(source: Source) -> bool:
-    return source.path is not None and source.path.is_file()
-
-
-def _twice(source: Source, copy: Path) -> Source:
-    """A source that can be read twice: itself, or a copy that is made now."""
-    if _stays(source):
-        return source
-    with open_packed(source, Meter()) as stream, copy.open("wb") as file:
-        shutil.copyfileobj(stream, file)
-    return Source(source.name, copy)
-
-
-def _has_rejections(intake: Intake) -> bool:
-    return any(isinstance(item, Rejection) for item in replace(intake, meter=Meter()).chunks())
-
-
-def _account_only(items: Iterator[Item], ledger: Ledger, budget: ErrorBudget) -> None:
-    """Account for an input of which `--strict` lets nothing be sent.
-
-    Raises:
-        TooManyErrorsError: more records are bad than the budget allows.
-    """
-    ledger.tally.withheld = True
-    counts = ledger.tally.counts
-    for item in items:
-        if isinstance(item, Chunk):
-            ledger.tally.came_in(item.events)
-            ledger.tally.pending(len(item.events), "--strict: nothing is sent while a record is bad")
-        else:
-            ledger.note(item)
-            budget.check(counts)
-    ledger.tally.read_to_end = True
-    budget.check(counts, at_end=True)

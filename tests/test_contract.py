@@ -26,9 +26,10 @@ MAY_IMPORT = {
     "ascii_json": set(),
     "bulk": {"flow"},
     "chunks": {"flow", "bulk", "packing", "ascii_json"},
-    "facts": {"flow", "chunks", "errors", "packing"},
+    "facts": {"flow", "chunks", "errors", "excerpt", "packing"},
     "errors": set(),
     "fields": set(),
+    "excerpt": {"fields"},
     "schema": {"fields"},
     "models": {"fields", "schema"},
     "cores": set(),
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "signals": {"errors"},
     "endpoints": {"errors", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
-    "delivery": NOUNS | {"fields", "secret", "certificates", "transport", "delivery"},
+    "delivery": NOUNS | {"excerpt", "fields", "secret", "certificates", "transport", "delivery"},
     "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
     "lake": NOUNS | {"facts", "fields", "schema", "secret", "endpoints", "certificates", "transport", "lake"},
     "wording": set(),
@@ -48,11 +49,14 @@ MAY_IMPORT = {
     "watch": NOUNS | {"ledger", "watch"},
     "sync": NOUNS | {"settings", "delivery", "ledger", "lake"},
     "left_over": NOUNS | {"settings", "endpoints", "delivery", "ledger", "lake", "sync", "signals"},
-    "run": NOUNS | {"settings", "endpoints", "intake", "delivery", "ledger", "sync", "signals"},
-    "doctor": NOUNS | {"settings", "endpoints", "delivery", "ledger", "run", "watch"},
+    "credentials": {"errors", "settings", "endpoints", "delivery"},
+    "strict": NOUNS | {"intake", "ledger", "signals"},
+    "run": NOUNS
+    | {*("settings", "endpoints", "credentials", "strict", "intake", "delivery", "ledger", "sync", "signals")},
+    "doctor": NOUNS | {"settings", "endpoints", "credentials", "delivery", "ledger", "watch"},
     "cli": NOUNS
     | {
-        *("cores", "settings", "endpoints", "wording", "intake", "delivery", "ledger", "run", "sync"),
+        *("cores", "settings", "endpoints", "credentials", "wording", "intake", "delivery", "ledger", "run", "sync"),
         *("left_over", "doctor", "sandbox", "watch", "report", "cli"),
     },
 }

@@ -29,10 +29,10 @@ def token(
     import time
 
     from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.credentials import credentials
     from eventbridge_cli.delivery.client import build_client
     from eventbridge_cli.delivery.oauth import GenesysAuth, Token
     from eventbridge_cli.endpoints import endpoints
-    from eventbridge_cli.run import credentials
     from eventbridge_cli.settings import load
 
     settings = load()
