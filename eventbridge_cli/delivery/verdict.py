@@ -167,7 +167,8 @@ def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], 
     """The events that `errors` names.
 
     Also how many entries name none of `events`, and whether some of it is no list of objects. An
-    `eventId` is an interaction id: where several events have it, none of them is named alone.
+    `eventId` is an interaction id: where several events have it, none of them is named alone, nor where `index` points
+    to another one.
     """
     entries = [] if errors is None else errors
     if not isinstance(entries, list):
@@ -177,10 +178,9 @@ def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], 
     strangers = 0
     for error in readable:
         index, event_id = error.get("index"), error.get("eventId")
+        indices = [i for i, event in enumerate(events) if event.interaction_id == event_id]
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(events):
-            indices = [index]
-        else:
-            indices = [i for i, event in enumerate(events) if event.interaction_id == event_id]
+            indices = [index] if index in indices or not indices else [index, *indices]
         strangers += not indices
         message = excerpt(str(error.get("message", "")).encode(errors="replace"))
         for each in indices:

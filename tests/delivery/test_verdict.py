@@ -71,7 +71,9 @@ def test_an_unreadable_2xx_is_delivery_with_a_warning(body: Any) -> None:
         ([{"eventId": "b"}], set(), (), (1, 2)),  # which of the two is not said
         ([{"eventId": "b", "retryable": True}], set(), (1, 2), ()),
         ([{"eventId": "b"}, {"index": 2}], {2}, (), (1,)),
-        ([{"index": 2, "eventId": "a"}], {2}, (), ()),  # the index wins
+        ([{"index": 2, "eventId": "b"}], {2}, (), ()),
+        ([{"index": 2, "eventId": "another id of theirs"}], {2}, (), ()),
+        ([{"index": 2, "eventId": "a"}], set(), (), (0, 2)),  # one of the two is wrong
         ([{"index": 0}, {"index": 3, "retryable": True}], {0}, (3,), ()),
         ([{"index": 0, "retryable": True}, {"index": 0}], {0}, (), ()),  # said twice: no is no
         ([{"index": True}], set(), (), ()),
