@@ -55,6 +55,12 @@ def test_retryable_errors_are_sent_again_alone(tmp_path: Path) -> None:
     assert submitted == [post["request_id"] for post in got.posts]
 
 
+def test_an_event_that_is_sent_again_alone_may_be_all_there_was(tmp_path: Path) -> None:
+    """A chunk of one event that the platform wants once more is the same chunk, under the same request id."""
+    got = run(tmp_path, {"answers": [refused({"index": 0}, again=True)]}, lines(1))
+    assert (got.code, got.delivered, len(got.posts), got.summary["chunks"]) == (0, 1, 2, 1)
+
+
 @pytest.mark.parametrize("by", [{"index": 4}, {"eventId": "interaction-4"}])
 @pytest.mark.parametrize("status", [200, 207, 400])
 def test_named_events_are_refused_and_the_others_delivered(tmp_path: Path, status: int, by: dict[str, object]) -> None:

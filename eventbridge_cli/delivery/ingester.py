@@ -54,8 +54,10 @@ class _Part(Struct):
         return self.chunk.request_id
 
     def rest(self, events: list[Event], retry: Retry | None = None) -> "_Part":
-        """These events alone, in a request of their own; attempts and time go on counting."""
-        return _Part(Chunk.of(events), self.started, list(self.attempts), self.renewed, retry)
+        """These events alone, in a request of their own, unless they are all; attempts and time go on counting."""
+        chunk = Chunk.of(events)
+        posted = self.posted and chunk.request_id == self.request_id
+        return _Part(chunk, self.started, list(self.attempts), self.renewed, retry, posted)
 
     def halves(self) -> "list[_Part]":
         events, middle = list(self.chunk.events), len(self.chunk.events) // 2
