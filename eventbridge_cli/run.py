@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -40,8 +41,8 @@ from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Tally
 from eventbridge_cli.settings import Settings
-from eventbridge_cli.signals import first_signal
-from eventbridge_cli.strict import account_only, has_rejections, readable_twice
+from eventbridge_cli.signals import Deadline, ends_when_asked, first_signal
+from eventbridge_cli.strict import account_only, read_before
 from eventbridge_cli.sync import HandingOver, lanes_of
 
 if sys.platform == "win32":
@@ -107,19 +108,17 @@ def ingest(job: Job) -> Summary:
             "Set it to the id of the client that the token was given to.",
         )
     outgoing = Outgoing(job.run, where.ingest_url, tuple(lane.destination for lane in lanes)) if lanes else None
-    with (
-        opened(
-            job.run,
-            places,
-            scope,
-            remember_days=settings.remember,
-            lock_wait=settings.lock_wait,
-            warn=job.warn,
-            observe=job.observe,
-            outgoing=outgoing,
-        ) as ledger,
-        readable_twice(job.intake) as intake,
-    ):
+    intake, deadline = job.intake, _deadline(settings.max_duration)
+    with opened(
+        job.run,
+        places,
+        scope,
+        remember_days=settings.remember,
+        lock_wait=settings.lock_wait,
+        warn=job.warn,
+        observe=job.observe,
+        outgoing=outgoing,
+    ) as ledger:
         ledger.begin(
             version=__version__,
             inputs=[source.name for source in intake.sources],
@@ -135,16 +134,31 @@ def ingest(job: Job) -> Summary:
             lanes, store_path(places.state, scope), note=ledger.note, warn=job.insist, grace=settings.sync_grace
         )
         try:
-            with job.watch(ledger.tally, intake.meter):
-                if intake.strict and has_rejections(intake):
-                    account_only(_fresh(intake.chunks(), delivered), ledger, job.max_errors)
+            with (
+                job.watch(ledger.tally, intake.meter),
+                read_before(intake, deadline) if intake.strict else nullcontext((intake, True)) as (again, is_good),
+            ):
+                if is_good:
+                    _run(
+                        _deliver(job, again, delivered, ledger, lake, url=where.ingest_url, who=who, deadline=deadline)
+                    )
                 else:
-                    _run(_deliver(job, intake, delivered, ledger, lake, url=where.ingest_url, who=who))
+                    with ends_when_asked(deadline) as may_go_on:
+                        account_only(_fresh(again.chunks(), delivered), ledger, job.max_errors, may_go_on)
         except EbingestError as stopped:
             error = stopped
         return ledger.finish(
             error, replay_of=job.letters.runs if job.letters else None, sync_required=settings.sync_required
         )
+
+
+def _deadline(max_duration: float | None) -> Deadline:
+    seconds = float("inf") if max_duration is None else max_duration
+    over = PendingError(
+        f"The run has lasted for the {seconds:g} s that --max-duration gives it.",
+        "Nothing is lost: run the same command again, and it resumes.",
+    )
+    return Deadline(time.monotonic() + seconds, over)
 
 
 def _run(delivery: Coroutine[None, None, None]) -> None:
@@ -161,6 +175,7 @@ async def _deliver(
     *,
     url: str,
     who: Credentials,
+    deadline: Deadline,
 ) -> None:
     settings = job.settings
     counts = ledger.tally.counts
@@ -191,11 +206,7 @@ async def _deliver(
             grace=settings.grace,
         )
         if settings.max_duration is not None:
-            over = PendingError(
-                f"The run has lasted for the {settings.max_duration:g} s that --max-duration gives it.",
-                "Nothing is lost: run the same command again, and it resumes.",
-            )
-            asyncio.get_running_loop().call_later(settings.max_duration, ingester.stop, over)
+            asyncio.get_running_loop().call_later(deadline.until - time.monotonic(), ingester.stop, deadline.over)
 
         def stop(number: int) -> None:
             if ledger.tally.in_flight:

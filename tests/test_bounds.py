@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Server
-from support import clean_environment, ebingest, line, lines, scripted
+from support import audit_lines, clean_environment, ebingest, line, lines, scripted
 
 from eventbridge_cli.sandbox.process import SandboxProcess
 
@@ -209,6 +209,46 @@ def test_what_strict_puts_aside_goes_away(tmp_path: Path) -> None:
                 time.sleep(0.01)
             process.terminate()
             assert process.wait(timeout=30) == 143
+    assert not list(tmp_path.glob("ebingest-*"))
+
+
+@pytest.mark.parametrize("bad", [b"", b"nonsense\n"], ids=["while it is read first", "while it is accounted for"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_strict_run_that_is_interrupted_accounts_for_itself(tmp_path: Path, number: int, bad: bytes) -> None:
+    """A signal before anything is sent: exit code, summary, RUN_FINISHED, and nothing sent."""
+    (tmp_path / "events.ndjson").write_bytes(bad + lines(150_000))
+    with SandboxProcess() as sandbox:
+        env = clean_environment(tmp_path, **settings_of(sandbox))
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "events.ndjson", "--strict", "-o", "json"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            audit = tmp_path / "ingestion_audit.jsonl"
+            first = b"INGESTION_REJECTED" if bad else b"RUN_STARTED"
+            while not audit.exists() or first not in audit.read_bytes():
+                time.sleep(0.01)
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=60)
+    summary = json.loads(out)
+    assert process.returncode == summary["exit_code"] == 128 + number
+    assert summary["requests"] == 0
+    assert not summary["read_to_end"]
+    assert audit_lines(audit)[-1]["event"] == "RUN_FINISHED"
+
+
+def test_a_strict_run_keeps_to_its_time(tmp_path: Path) -> None:
+    """--max-duration while standard input, which is read first, says nothing more: exit 5, with an account."""
+    with SandboxProcess() as sandbox:
+        env = clean_environment(tmp_path, **settings_of(sandbox), TMPDIR=str(tmp_path))
+        options = ("--strict", "--max-duration", "0.5", "-o", "json")
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", *options]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(command, cwd=tmp_path, env=env, **pipes) as process:  # type: ignore[call-overload]
+            assert process.stdin is not None
+            process.stdin.write(lines(3))
+            process.stdin.flush()
+            assert process.wait(timeout=60) == 5
+            assert "--max-duration" in json.loads(process.stdout.read())["stopped"]["message"]
     assert not list(tmp_path.glob("ebingest-*"))
 
 

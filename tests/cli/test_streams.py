@@ -126,6 +126,14 @@ def test_max_errors_holds_whatever_is_sent(tmp_path: Path, option: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no named pipes of this kind on Windows")
+def test_strict_without_room_for_its_copies(tmp_path: Path) -> None:
+    """It says what could not be copied to where, and not that standard output can't be written."""
+    (tmp_path / "big.ndjson").write_bytes(lines(2_000))
+    done = shell("ulimit -f 100; cat big.ndjson | ebingest ingest - --strict --sandbox", tmp_path)
+    assert done.returncode == 5
+    assert "<stdin> can't be copied to" in done.stderr
+
+
 def test_strict_reads_pipes_twice(tmp_path: Path) -> None:
     """A pipe that is named, as <(command) is, can be read but once: what came is sent all the same."""
     os.mkfifo(tmp_path / "pipe")
