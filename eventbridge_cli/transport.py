@@ -23,7 +23,9 @@ from msgspec import Struct, field
 
 _PIECE = 64 * 1024  # bytes
 _MOST_HEADER_BYTES = 64 * 1024
+_PACKED_PIECE = 4 * 1024  # may unpack to a thousand times that
 _CONTINUE = range(100, 200)
+_FIRST_ERROR = 400
 # RFC 9110, section 5.5: visible characters with spaces and tabs between them, and obs-text.
 _FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
@@ -98,8 +100,8 @@ class _Body(httpx.AsyncByteStream):
         self._data = data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self._data), _PIECE):
-            yield self._data[start : start + _PIECE]
+        for start in range(0, len(self._data), _PACKED_PIECE):
+            yield self._data[start : start + _PACKED_PIECE]
 
 
 class _Connection(asyncio.Protocol):
@@ -173,6 +175,7 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(httpx.RemoteProtocolError(f"the answer is no HTTP/1.1 ({error})"))
+            self.close()  # the answer may have been whole, and this behind it
         if self._received > self._most + _MOST_HEADER_BYTES:
             self._succeed(reusable=False)
 
@@ -181,6 +184,10 @@ class _Connection(asyncio.Protocol):
         if self._reply.status and not self._reply.has_length and exc is None:
             self._succeed(reusable=False)  # such an answer ends where the connection does
         self._fail(httpx.ReadError("the connection was lost"))
+
+    def on_message_begin(self) -> None:
+        if self._wanted is None or self._wanted.done():
+            self.close()  # something stands behind the answer
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._reply.headers.append((name, value))
@@ -206,8 +213,10 @@ class _Connection(asyncio.Protocol):
                 self._fail(httpx.RemoteProtocolError("the answer's headers have no end"))
                 return
             self._wanted.set_result(self._reply)
-            if not reusable:
+            # What is an error may be said before the request is read, of which the rest is then taken for another.
+            if not reusable or self._reply.status >= _FIRST_ERROR:
                 self.close()
+            self._reply = Reply(self)  # whatever follows is no part of it
 
     def _send_on(self) -> None:
         while self._later and not self._is_full:

@@ -231,6 +231,28 @@ def test_an_answer_whose_body_does_not_count(answer: bytes) -> None:
         assert [response.status_code for response in post(url, 2, most=0)] == [202, 200]
 
 
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("behind", [OK, b"HTTP/1.1 200 OK\r\nContent-Le", b"garbage\r\n\r\n", b"H"])
+@pytest.mark.parametrize(("answer", "status"), [(BUSY, 503), (OK, 200)])
+@pytest.mark.parametrize("most", [1000, 0])
+def test_what_stands_behind_an_answer_is_no_part_of_it(answer: bytes, status: int, behind: bytes, most: int) -> None:
+    """More bytes in the same segment, as of an answer to nothing: the first stands, and the connection is not kept."""
+    with serving([answer + behind, CLOSE], [OK]) as (url, heard):
+        first, second = post(url, 2, most=most)
+    assert (first.status_code, second.status_code) == (status, 200)
+    assert (first.content, second.content) == ((b"{}" if answer is OK else b"", b"{}") if most else (b"", b""))
+    assert len(heard) == 2
+
+
+def test_a_connection_that_gave_an_error_is_not_used_again() -> None:
+    """An error may come before the request is read; what then is left of that would be taken for the next one."""
+    with serving([BUSY, BUSY], [OK]) as (url, heard):
+        assert [response.status_code for response in post(url, 2)] == [503, 200]
+    assert len(heard) == 2
+
+
 def test_a_connection_that_was_closed_is_not_used() -> None:
     """A connection that the server closed in the meantime is replaced before anything is sent on it."""
 
@@ -350,7 +372,17 @@ def test_a_packed_answer_is_unpacked_no_further_than_it_is_read() -> None:
     with serving([head + packed]) as (url, _):
         [answer] = answers(url)
     assert isinstance(answer, Answer)
-    assert MAX_ANSWER_BYTES < len(answer.body) < 80_000_000
+    assert MAX_ANSWER_BYTES < len(answer.body) < MAX_ANSWER_BYTES + 10_000_000
+
+
+def test_an_answer_that_is_packed_twice_is_not_unpacked() -> None:
+    """A kilobyte could hold a gigabyte."""
+    packed = gzip.compress(gzip.compress(bytes(1_000_000)))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    with serving([head + packed]) as (url, _):
+        [answer] = answers(url)
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.body) == (200, b"")
 
 
 def test_the_direct_way_keeps_its_connection() -> None:

@@ -1,5 +1,6 @@
 """The one place that builds the HTTP client and turns its exceptions into values."""
 
+import asyncio
 import ssl
 from contextlib import suppress
 from functools import lru_cache
@@ -13,7 +14,7 @@ from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
 from eventbridge_cli.transport import Origin, Transport, by_proxy, head
 
-MAX_ANSWER_BYTES = 1_000_000
+MAX_ANSWER_BYTES = 10_000_000
 """An answer is read no further than this; none that means anything is as long."""
 
 REQUEST_ID = "X-Request-Id"
@@ -99,7 +100,10 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
     try:
         if isinstance(client, _DirectClient):
             return await client.answer(url, content, headers)
-        async with client.stream("POST", url, content=content, headers=headers) as response:
+        async with (
+            asyncio.timeout(client.timeout.read),
+            client.stream("POST", url, content=content, headers=headers) as response,
+        ):
             return await _read(response)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         if reason := untrusted(error):
@@ -108,7 +112,7 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
                 "Set SSL_CERT_FILE to the certificate of your proxy or company, then run again.",
             ) from error
         return NoAnswer("no_connection", sent=False)
-    except httpx.TimeoutException:
+    except (httpx.TimeoutException, TimeoutError):
         return NoAnswer("timeout", sent=True)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise EndpointError(f"{url} can't be sent to: {error}.", "Check the URL, then run again.") from error
@@ -124,13 +128,15 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
 
 async def _read(response: httpx.Response) -> Answer:
     body = bytearray()
+    headers = dict(response.headers)  # with their names in lower case
+    if "," in headers.get("content-encoding", ""):  # packed twice, a kilobyte can hold a gigabyte
+        return Answer(response.status_code, headers)
     with suppress(httpx.DecodingError):  # the status says all the same what became of the request
         async for part in response.aiter_bytes():
             body += part
             if len(body) > MAX_ANSWER_BYTES:
                 break
-    # httpx gives header names in lower case.
-    return Answer(response.status_code, dict(response.headers), bytes(body))
+    return Answer(response.status_code, headers, bytes(body))
 
 
 @lru_cache(maxsize=8)
