@@ -9,6 +9,7 @@ from typing import Any
 from eventbridge_cli.errors import PendingError
 
 _HOLD_JITTER = 0.25  # seconds over which senders are spread after a pause
+_MOST = 1e12  # of a quota, and of the seconds until it is reset: beyond that it is nonsense
 _SPARE = 1  # requests of the platform's quota that are left alone
 
 
@@ -155,11 +156,10 @@ class Pace:
         The first half of a quota goes at full speed, the rest is spread over the time until it is reset.
         """
         try:
-            allowed, count = int(headers["inin-ratelimit-allowed"]), int(headers["inin-ratelimit-count"])
-            reset = float(headers["inin-ratelimit-reset"])
+            allowed, count, reset = (float(headers[f"inin-ratelimit-{name}"]) for name in ("allowed", "count", "reset"))
         except (KeyError, ValueError):
             return
-        if not 0 < reset < float("inf"):
+        if not (0 <= allowed < _MOST and 0 <= count < _MOST and 0 < reset < _MOST):
             return
         now = self._clock()
         left = allowed - count - self.in_flight - _SPARE

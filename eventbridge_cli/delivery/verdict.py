@@ -14,7 +14,8 @@ from eventbridge_cli.excerpt import excerpt
 from eventbridge_cli.flow import Event
 from eventbridge_cli.transport import retry_after
 
-_LIMIT = re.compile(r"Maximum bytes:\s*([0-9]+)", re.IGNORECASE)
+_LIMIT = re.compile(r"Maximum bytes:\s*([0-9]{1,12})(?![0-9])", re.IGNORECASE)
+_MOST_OF_AN_ID = 200  # characters
 _ABOUT_THE_EVENTS = {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 NOT_THERE = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
@@ -34,16 +35,24 @@ class Answer(Struct, frozen=True, dict=True):
     def correlation_id(self) -> str:
         """The platform's own id of the exchange, from the header or the error body."""
         context = self.document.get("contextId")
-        return self.headers.get("inin-correlation-id") or (context if isinstance(context, str) else "")
+        found = self.headers.get("inin-correlation-id") or (context if isinstance(context, str) else "")
+        return found[:_MOST_OF_AN_ID]
 
     @cached_property
     def document(self) -> dict[str, Any]:
         """The body as a JSON object, empty if it is none."""
         try:
-            document = json.loads(self.body)
+            document = _json(self.body)
         except (ValueError, RecursionError):
             return {}
         return document if isinstance(document, dict) else {}
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except UnicodeDecodeError:  # what matters in an answer is ASCII, whatever its messages are
+        return json.loads(body.decode(errors="replace"))
 
 
 class NoAnswer(Struct, frozen=True):

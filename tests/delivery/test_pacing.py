@@ -169,7 +169,11 @@ def test_nonsense_in_the_quota_headers_is_ignored() -> None:
     async def scenario(time: Time) -> None:
         pace = pace_of(time)
         pace.accepted()
-        for allowed, count, reset in [("x", "1", "1"), ("300", "300", "-5"), ("300", "300", "nan"), ("300", "", "inf")]:
+        huge = "1" + 400 * "0"
+        for allowed, count, reset in [
+            *(("x", "1", "1"), ("300", "300", "-5"), ("300", "300", "nan"), ("300", "", "inf")),
+            *((huge, "0", "1"), ("300", huge, "1"), (huge, huge[:-1], "10"), ("300", "300", huge)),
+        ]:
             pace.observe(
                 {
                     "inin-ratelimit-allowed": allowed,

@@ -92,6 +92,18 @@ def test_errors_name_events(
     assert bool(found.warning) == (not refused and not again and not unclear)
 
 
+def test_messages_may_be_in_any_encoding() -> None:
+    """errors[] are read although a message in them is no UTF-8."""
+    found = judge(200, '{"errors":[{"index":1,"message":"ung\xfcltig"}]}'.encode("latin-1"))
+    assert isinstance(found, Accepted)
+    assert set(found.refused) == {1}
+
+
+def test_an_id_of_the_exchange_is_short() -> None:
+    """A correlation id stands in every line of the audit file about the request."""
+    assert len(Answer(200, {}, json.dumps({"contextId": "y" * 900_000}).encode()).correlation_id) == 200
+
+
 @pytest.mark.parametrize("status", [400, 409, 422])
 def test_what_is_about_the_events(status: int) -> None:
     """400 and its kin: the named events are bad, or it takes halving to find them."""
@@ -104,7 +116,12 @@ def test_what_is_about_the_events(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("body", "limit"),
-    [({"message": "Maximum bytes: 9000"}, 9000), (b"maximum BYTES:12", 12), (b"<html>too big</html>", None)],
+    [
+        ({"message": "Maximum bytes: 9000"}, 9000),
+        (b"maximum BYTES:12", 12),
+        (b"<html>too big</html>", None),
+        (b"Maximum bytes: " + b"9" * 5000, None),
+    ],
 )
 def test_413_halves_and_learns(body: Any, limit: int | None) -> None:
     """413: send in halves; the limit is learned where the answer names it."""
