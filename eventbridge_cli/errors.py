@@ -12,12 +12,14 @@ EbingestError
 │   └── TargetError           5   a target of the data lake did not take a batch
 ├── StateLockedError          6   another run holds the same state
 ├── InterruptedRunError 130, 143  Ctrl-C, or asked to end by a signal
+├── UnexpectedError          70   an error that nothing was prepared for: a bug of ours
 └── AccountError             70   the account does not balance: a bug of ours
 
 A bad record is none of these: it is a `Rejection` in the stream.
 """
 
 import errno
+import traceback
 from enum import IntEnum
 from pathlib import Path
 from typing import Self, TypeGuard
@@ -35,7 +37,7 @@ class ExitCode(IntEnum):
     TOO_MANY_ERRORS = 4, "stopped by --max-errors"
     PENDING = 5, "some records are pending for a passing cause: run again, and it resumes"
     STATE_LOCKED = 6, "another run holds the same state"
-    BUG = 70, "a bug of ours: the account does not balance"
+    BUG = 70, "a bug of ours: an error that nothing was prepared for, or an account that does not balance"
     INTERRUPTED = 130, "interrupted, in order: run again, and it resumes"
     BROKEN_PIPE = 141, "whoever read standard output closed it"  # 128 + SIGPIPE, as the shell reports it
     TERMINATED = 143, "asked to end by a signal, in order: run again, and it resumes"
@@ -159,6 +161,13 @@ class InterruptedRunError(EbingestError):
         self.exit_code = 128 + signal_number
 
 
+class UnexpectedError(EbingestError):
+    """An error that nothing was prepared for. Always a bug of the tool."""
+
+    code = "bug"
+    exit_code = ExitCode.BUG
+
+
 class AccountError(EbingestError):
     """The account does not balance. Always a bug of the tool."""
 
@@ -166,6 +175,22 @@ class AccountError(EbingestError):
     exit_code = ExitCode.BUG
 
 
+def known(error: BaseException) -> EbingestError:
+    """The error itself if it is one of ours, or else where it happened, without its text, which may quote a record."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, EbingestError):
+        return error
+    frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
+    places = ", called at ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    return UnexpectedError(
+        f"{type(error).__name__} at {places}.",
+        "This is a bug of ebingest; please report these lines. "
+        "Nothing is lost: what was delivered is on record, and the same command resumes.",
+    )
+
+
+_MOST_FRAMES = 8  # the innermost
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 

@@ -23,7 +23,14 @@ from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.pump import Inlet, Pump
 from eventbridge_cli.endpoints import endpoints
-from eventbridge_cli.errors import ConfigurationError, EbingestError, InterruptedRunError, PendingError
+from eventbridge_cli.errors import (
+    ConfigurationError,
+    EbingestError,
+    InterruptedRunError,
+    PendingError,
+    UnexpectedError,
+    known,
+)
 from eventbridge_cli.facts import Fact, Receipt
 from eventbridge_cli.flow import DeliveredKeys, Duplicate, Rejection
 from eventbridge_cli.intake.apart import LENGTH_BYTES
@@ -145,8 +152,10 @@ def ingest(job: Job) -> Summary:
                 else:
                     with ends_when_asked(deadline) as may_go_on:
                         account_only(_fresh(again.chunks(), delivered), ledger, job.max_errors, may_go_on)
-        except EbingestError as stopped:
-            error = stopped
+        except Exception as stopped:  # noqa: BLE001 - whatever it is, the account is drawn
+            error = known(stopped)
+            if isinstance(error, UnexpectedError):
+                ledger.tally.pending(ledger.tally.counts.unsettled, error.message)
         return ledger.finish(
             error, replay_of=job.letters.runs if job.letters else None, sync_required=settings.sync_required
         )

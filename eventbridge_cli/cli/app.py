@@ -4,7 +4,6 @@ import gc
 import json
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any, TextIO
@@ -14,7 +13,7 @@ from typer.core import TyperGroup
 
 from eventbridge_cli import __version__
 from eventbridge_cli.cli.parameters import Command, sparing
-from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, is_about_output
+from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, is_about_output, known
 
 # Nothing can be read from standard input, and nothing can be written to standard output.
 _STREAMS = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
@@ -106,8 +105,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug, or about what is printed
         if not is_about_output(error):
-            _report_bug(error)
-            sys.exit(ExitCode.BUG)
+            bug = known(error)
+            _report(bug)
+            sys.exit(bug.exit_code)
         _let_go(sys.stdout)
         _report(
             StorageError(f"Standard output can't be written: {error.strerror}.", "Free some space, then run again.")
@@ -150,16 +150,4 @@ def _wants_json(arguments: Sequence[str]) -> bool:
     pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return any(
         (name in {"-o", "--output"} and value == "json") or name in {"-ojson", "--output=json"} for name, value in pairs
-    )
-
-
-def _report_bug(error: BaseException) -> None:
-    """Where it happened, but not the error's own text: that may quote a record or a secret."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    places = "".join(traceback.format_tb(error.__traceback__))
-    typer.echo(
-        f"{places}Error: {type(error).__name__}. This is a bug of ebingest; please report the lines above.\n"
-        "Nothing is lost: what was delivered is on record, and the same command resumes.",
-        err=True,
     )

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from msgspec.structs import replace
 
 from eventbridge_cli.chunks import Chunk
-from eventbridge_cli.errors import EbingestError
+from eventbridge_cli.errors import known
 from eventbridge_cli.flow import Duplicate, Rejection
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.share import forked
@@ -44,8 +44,8 @@ def _make(to: socket.socket, intake: Intake) -> None:
                 items = []
         messages.send((intake.meter.read, items))
         messages.send(None)
-    except EbingestError as error:
-        messages.send(error)
+    except Exception as error:  # noqa: BLE001 - the other process raises it
+        messages.send(known(error))
     messages.end()
 
 

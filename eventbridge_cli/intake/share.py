@@ -13,7 +13,7 @@ from multiprocessing import connection, get_context, parent_process
 from typing import Any, NamedTuple
 
 from eventbridge_cli.bulk import Checked, Lines
-from eventbridge_cli.errors import EbingestError, StorageError
+from eventbridge_cli.errors import EbingestError, StorageError, known
 from eventbridge_cli.flow import RawRecord, Rejection
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
 from eventbridge_cli.intake.parts import LinesInFile, Part, divide, line_at, opened, parts, reader
@@ -159,8 +159,8 @@ def _work(pair: socket.socket, mine: Iterator[Part], job: _Job) -> None:
     try:
         for part in mine:
             pipe.send(_result(part, job))
-    except EbingestError as error:
-        pipe.send(error)
+    except Exception as error:  # noqa: BLE001 - the other process raises it
+        pipe.send(known(error))
 
 
 def _result(part: Part, job: _Job) -> _Result:

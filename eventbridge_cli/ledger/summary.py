@@ -59,7 +59,7 @@ def summarize(
     return Summary(
         run=run,
         exit_code=_exit_code(tally, error, sync_required=sync_required),
-        stopped=None if error is None else {"code": error.code, "message": error.message, "remedy": error.remedy},
+        stopped=None if error is None else error.as_dict(),
         counts=asdict(tally.counts),
         conflicts=tally.conflicts,
         troubles=[asdict(trouble) for trouble in sorted(tally.troubles.values(), key=lambda t: -t.count)],

@@ -15,7 +15,7 @@ from stages import both_ways, checked
 from support import SAMPLES, event, line
 
 from eventbridge_cli.bulk import Checked, Lines
-from eventbridge_cli.errors import StorageError
+from eventbridge_cli.errors import StorageError, UnexpectedError
 from eventbridge_cli.flow import Event, Outcome
 from eventbridge_cli.intake import parts
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
@@ -217,6 +217,23 @@ def test_a_killed_process_is_said(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="memory") as caught:
         list(share([Source("x", path)], Killed(), 2, meter=Meter()))
     assert "--jobs" in caught.value.remedy
+
+
+def test_a_bug_in_another_process_is_said_without_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What nothing was prepared for ends the run as a bug, with its place and without its text."""
+
+    class Odd(Validator):
+        def lines(self, lines: Lines) -> Checked:
+            raise ValueError(f"customer data: {lines.records[0]!r}")
+
+    path = tmp_path / "x.ndjson"
+    path.write_bytes(line(1) + b"\n")
+    source = Source("x", path)
+    with pytest.raises(UnexpectedError, match=r"ValueError at test_share\.py:[0-9]+") as caught:
+        list(share([source], Odd(), 2, meter=Meter()))
+    assert caught.value.exit_code == 70
+    assert "interaction" not in str(caught.value)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
