@@ -13,7 +13,8 @@ A rejected or refused record is in the dead letters before the audit file says s
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -123,7 +124,7 @@ class Ledger:
         *,
         sync_required: bool = False,
     ) -> Summary:
-        """Draw the account and enter the end of the run.
+        """Draw the account and enter the end of the run. If that can't be written down, the run has ended for it.
 
         Args:
             error: what ended it early.
@@ -136,8 +137,9 @@ class Ledger:
         files = {"audit": str(self._audit.path)}
         if self._letters.path is not None and self._letters.count:
             files["dead_letters"] = str(self._letters.path)
-        summary = summarize(self.tally, run=self.run, error=error, files=files, sync_required=sync_required)
-        with suppress(StorageError):  # then the summary has it, and the run has ended for the same reason before
+        drawn = partial(summarize, self.tally, run=self.run, files=files, sync_required=sync_required)
+        summary = drawn(error=error)
+        try:
             self._audit.write(
                 "RUN_FINISHED",
                 counts=summary.counts,
@@ -151,6 +153,8 @@ class Ledger:
                 latency={name: summary.latency[name] for name in ("p50", "p90", "p99", "max")},
                 **({"replay_of": dict(replay_of)} if replay_of is not None else {}),
             )
+        except StorageError as failure:
+            return drawn(error=error or failure)
         return summary
 
 
