@@ -21,6 +21,7 @@ from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth, Token
 from eventbridge_cli.delivery.probe import Contact, address, contact, proxy, quota, resolve, try_ingest
 from eventbridge_cli.endpoints import Endpoints, endpoints
 from eventbridge_cli.errors import ConfigurationError, EbingestError
+from eventbridge_cli.excerpt import bare
 from eventbridge_cli.ledger.delivered import scope_name
 from eventbridge_cli.ledger.lock import audit_lock
 from eventbridge_cli.ledger.standing import holder
@@ -194,7 +195,7 @@ class _Examination:
         if faults:
             remedies = dict.fromkeys(fault.remedy for fault in faults)
             raise ConfigurationError(" ".join(fault.message for fault in faults), " ".join(remedies))
-        return f"{where.region}, events go to {where.ingest_url}"
+        return f"{where.region}, events go to {bare(where.ingest_url)}"
 
     async def _look_at_extras(self) -> str:
         wanted = {"metrics": self._settings.metrics_textfile is not None, "otlp": self._settings.otlp}

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from eventbridge_cli.errors import ConfigurationError
+from eventbridge_cli.excerpt import bare
 from eventbridge_cli.settings import Settings
 
 REGIONS = {
@@ -56,8 +57,12 @@ def endpoints(settings: Settings) -> Endpoints:
         settings.ingest_url or ingest_url,
         settings.env or "as given by its URL",
     )
-    for url in filter(None, (found.token_url, found.ingest_url)):
-        _check_url(url)
+    for url, given, name in (
+        (found.token_url, settings.token_url, "GENESYS_TOKEN_URL"),
+        (found.ingest_url, settings.ingest_url, "GENESYS_INGEST_URL"),
+    ):
+        if url:
+            _check_url(url, f"Give {name} the whole URL, as in https://host/path." if given else _ENVIRONMENT_REMEDY)
     return found
 
 
@@ -72,11 +77,11 @@ def _default_urls(env: str) -> tuple[str, str]:
             raise ConfigurationError(f"GENESYS_ENV: {env} is no region that this version knows.", _ENVIRONMENT_REMEDY)
         name = f"https://{name}"
     if "?" in name or "#" in name:
-        raise ConfigurationError(f"GENESYS_ENV: {_bare(env)} has a query or a fragment.", _ENVIRONMENT_REMEDY)
+        raise ConfigurationError(f"GENESYS_ENV: {_without_user(env)} has a query or a fragment.", _ENVIRONMENT_REMEDY)
     return f"{name}/login/oauth2/token", f"{name}/api/v2/events/ingest"
 
 
-def _check_url(url: str) -> None:
+def _check_url(url: str, remedy: str) -> None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -84,14 +89,14 @@ def _check_url(url: str) -> None:
         host = None
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not host or not _is_name(host):
-        raise ConfigurationError(f"{_bare(url)} is no URL of a server.", _ENVIRONMENT_REMEDY)
+        raise ConfigurationError(f"{_without_user(url)} is no URL of a server.", remedy)
     if parts.username or parts.password:
         raise ConfigurationError(
             f"The URL of {host} holds a user name or password.", "Give credentials by their own settings."
         )
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
-            f"{url} would send the secret and customer data in the clear.",
+            f"{bare(url)} would send the secret and customer data in the clear.",
             "Use https. Plain http is taken for this machine (127.0.0.1, ::1, localhost) alone.",
         )
 
@@ -101,9 +106,9 @@ def _is_name(host: str) -> bool:
     return all(0 < len(label) <= _MOST_OF_A_LABEL for label in host.removesuffix(".").split("."))
 
 
-def _bare(url: str) -> str:
-    """A URL without what may be a password in it."""
-    return re.sub(r"//[^/]*@", "//", url)
+def _without_user(url: str) -> str:
+    """A URL, or what was meant for one, without what may be a password or a key in it."""
+    return re.sub(r"//[^/]*@", "//", url).partition("?")[0]
 
 
 def is_loopback(host: str) -> bool:

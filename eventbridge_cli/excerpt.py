@@ -1,8 +1,9 @@
-"""What may be shown of an answer: a short line, without what had been sent."""
+"""What may be shown of a URL, and of an answer: a short line, without what had been sent."""
 
 import json
 import re
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from eventbridge_cli.fields import FIELDS, ROUTING_FIELDS
 
@@ -10,6 +11,11 @@ _MOST = 160  # characters
 _WORD = re.compile(r"[\w.+@-]{3,}")
 _LONG_WORD = 6  # characters from which on even a part of a longer word gives something away
 _KNOWN = {*FIELDS, *ROUTING_FIELDS}
+
+
+def bare(url: str) -> str:
+    """A URL without its query and fragment, which may hold a key."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 def excerpt(body: bytes, *, sent: Iterable[bytes] = ()) -> str:

@@ -19,6 +19,7 @@ from eventbridge_cli.errors import (
     StateLockedError,
     StorageError,
 )
+from eventbridge_cli.excerpt import bare
 from eventbridge_cli.facts import Destination, HandOver, SyncState
 from eventbridge_cli.lake.names import name_of, parts_of
 from eventbridge_cli.lake.thread import in_thread
@@ -95,7 +96,7 @@ def hand_on(
     found = LeftOver()
     if not database.exists():
         found.nothing = (
-            f"No run to {where.ingest_url} by {_client(settings)} has left anything in {folder}: "
+            f"No run to {bare(where.ingest_url)} by {_client(settings)} has left anything in {folder}: "
             "check GENESYS_ENV, GENESYS_CLIENT_ID and EBINGEST_STATE if one should have."
         )
         return found

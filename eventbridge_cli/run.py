@@ -31,6 +31,7 @@ from eventbridge_cli.errors import (
     UnexpectedError,
     known,
 )
+from eventbridge_cli.excerpt import bare
 from eventbridge_cli.facts import Fact, Receipt
 from eventbridge_cli.flow import DeliveredKeys, Duplicate, Rejection
 from eventbridge_cli.intake.apart import LENGTH_BYTES
@@ -114,7 +115,7 @@ def ingest(job: Job) -> Summary:
             "--sync needs GENESYS_CLIENT_ID: with another token, what waits for the data lake is found by it alone.",
             "Set it to the id of the client that the token was given to.",
         )
-    outgoing = Outgoing(job.run, where.ingest_url, tuple(lane.destination for lane in lanes)) if lanes else None
+    outgoing = Outgoing(job.run, bare(where.ingest_url), tuple(lane.destination for lane in lanes)) if lanes else None
     intake, deadline = job.intake, _deadline(settings.max_duration)
     with opened(
         job.run,
@@ -129,7 +130,7 @@ def ingest(job: Job) -> Summary:
         ledger.begin(
             version=__version__,
             inputs=[source.name for source in intake.sources],
-            ingest_url=where.ingest_url,
+            ingest_url=bare(where.ingest_url),
             strict=intake.strict,
             resend=job.resend,
             key=intake.key.paths,

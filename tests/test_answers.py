@@ -45,6 +45,24 @@ def refused(by: dict[str, object], *, again: bool = False) -> dict[str, Any]:
     return {"body": {"errors": [{**by, "message": "no", "retryable": again}]}}
 
 
+@pytest.mark.parametrize("status", [200, 404, 302])
+def test_a_key_in_the_endpoints_url_stays_there(tmp_path: Path, status: int) -> None:
+    """A gateway may want a key in the query: it is sent, and stands in no file, receipt or message."""
+    (tmp_path / "lake").mkdir()
+    with scripted({"always": {"status": status}}) as url:
+        env = {
+            "GENESYS_INGEST_URL": f"{url}/api/v2/events/ingest?code=k3y-c4n4ry",
+            "GENESYS_ACCESS_TOKEN": "token",
+            "GENESYS_CLIENT_ID": "id",
+        }
+        options = ("--verbose", "-o", "json", "--state", "s", "--sync", (tmp_path / "lake").as_uri())
+        result = ebingest("ingest", *options, cwd=tmp_path, env=env, stdin=lines(3))
+    assert result.returncode == (0 if status == 200 else 3)
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert written
+    assert not [text for text in [result.stdout, result.stderr, *written] if b"k3y-c4n4ry" in text]
+
+
 def test_retryable_errors_are_sent_again_alone(tmp_path: Path) -> None:
     """A 2xx whose errors[] name a retryable event: that one is sent again alone, all others are delivered."""
     got = run(tmp_path, {"answers": [refused({"index": 4}, again=True)]}, lines(10))

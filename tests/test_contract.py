@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "certificates": {"errors"},
     "settings": {"errors", "secret"},
     "signals": {"errors"},
-    "endpoints": {"errors", "settings"},
+    "endpoints": {"errors", "excerpt", "settings"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
     "delivery": NOUNS | {"excerpt", "fields", "secret", "certificates", "transport", "delivery"},
     "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
@@ -48,15 +48,40 @@ MAY_IMPORT = {
     "sandbox": {"errors", "sandbox"},
     "watch": NOUNS | {"ledger", "watch"},
     "sync": NOUNS | {"settings", "delivery", "ledger", "lake"},
-    "left_over": NOUNS | {"settings", "endpoints", "delivery", "ledger", "lake", "sync", "signals"},
+    "left_over": NOUNS | {"excerpt", "settings", "endpoints", "delivery", "ledger", "lake", "sync", "signals"},
     "credentials": {"errors", "settings", "endpoints", "delivery"},
     "strict": NOUNS | {"intake", "ledger", "signals"},
     "run": NOUNS
-    | {*("settings", "endpoints", "credentials", "strict", "intake", "delivery", "ledger", "sync", "signals")},
-    "doctor": NOUNS | {"settings", "endpoints", "credentials", "delivery", "ledger", "watch"},
+    | {
+        *(
+            "excerpt",
+            "settings",
+            "endpoints",
+            "credentials",
+            "strict",
+            "intake",
+            "delivery",
+            "ledger",
+            "sync",
+            "signals",
+        )
+    },
+    "doctor": NOUNS | {"excerpt", "settings", "endpoints", "credentials", "delivery", "ledger", "watch"},
     "cli": NOUNS
     | {
-        *("cores", "settings", "endpoints", "credentials", "wording", "intake", "delivery", "ledger", "run", "sync"),
+        *(
+            "cores",
+            "excerpt",
+            "settings",
+            "endpoints",
+            "credentials",
+            "wording",
+            "intake",
+            "delivery",
+            "ledger",
+            "run",
+            "sync",
+        ),
         *("left_over", "doctor", "sandbox", "watch", "report", "cli"),
     },
 }

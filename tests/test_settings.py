@@ -133,6 +133,16 @@ def test_an_address_that_is_none(env: str, said: str, monkeypatch: pytest.Monkey
     assert "s3cr3t" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["GENESYS_TOKEN_URL", "GENESYS_INGEST_URL"])
+def test_an_endpoint_that_is_none_is_told_by_its_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy is about what was given."""
+    monkeypatch.setenv("GENESYS_ENV", "mypurecloud.de")
+    monkeypatch.setenv(name, "foo?key=s3cr3t")
+    with pytest.raises(ConfigurationError, match="foo is no URL") as caught:
+        endpoints(load())
+    assert name in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     "env", ["mypurecloud.de", "https://mypurecloud.de", "https://apps.mypurecloud.de/", "eu-central-1"]
 )

@@ -33,6 +33,7 @@ def token(
     from eventbridge_cli.delivery.client import build_client
     from eventbridge_cli.delivery.oauth import GenesysAuth, Token
     from eventbridge_cli.endpoints import endpoints
+    from eventbridge_cli.excerpt import bare
     from eventbridge_cli.settings import load
 
     settings = load()
@@ -49,7 +50,9 @@ def token(
     if output is Output.JSON:
         document = {"access_token": shown, "scope": found.scope, "seconds_left": left}
         typer.echo(
-            json.dumps(document | {"source": who.token_url if who.access_token is None else "GENESYS_ACCESS_TOKEN"})
+            json.dumps(
+                document | {"source": bare(who.token_url) if who.access_token is None else "GENESYS_ACCESS_TOKEN"}
+            )
         )
     elif header:
         typer.echo(f"Authorization: Bearer {value}")

@@ -12,6 +12,7 @@ from eventbridge_cli import __version__
 from eventbridge_cli.certificates import certificates, check_certificates
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
+from eventbridge_cli.excerpt import bare
 from eventbridge_cli.transport import Origin, Transport, by_proxy, head
 
 MAX_ANSWER_BYTES = 10_000_000
@@ -108,18 +109,18 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         if reason := untrusted(error):
             raise EndpointError(
-                f"The certificate of {url} is not trusted: {reason}.",
+                f"The certificate of {bare(url)} is not trusted: {reason}.",
                 "Set SSL_CERT_FILE to the certificate of your proxy or company, then run again.",
             ) from error
         return NoAnswer("no_connection", sent=False)
     except (httpx.TimeoutException, TimeoutError):
         return NoAnswer("timeout", sent=True)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise EndpointError(f"{url} can't be sent to: {error}.", "Check the URL, then run again.") from error
+        raise EndpointError(f"{bare(url)} can't be sent to: {error}.", "Check the URL, then run again.") from error
     except httpx.LocalProtocolError:
         # Its text may quote the token, so it goes no further.
         raise EndpointError(
-            f"The request to {url} can't be put into HTTP: a header has a character that may not be there.",
+            f"The request to {bare(url)} can't be put into HTTP: a header has a character that may not be there.",
             "Check GENESYS_ACCESS_TOKEN for stray line breaks and spaces, then run again.",
         ) from None
     except httpx.TransportError:

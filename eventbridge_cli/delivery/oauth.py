@@ -15,7 +15,7 @@ from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
 from eventbridge_cli.delivery.verdict import NOT_THERE, Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, CredentialsError, EndpointError, PendingError
-from eventbridge_cli.excerpt import excerpt
+from eventbridge_cli.excerpt import bare, excerpt
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.secret import Secret, SecretText
 from eventbridge_cli.transport import retry_after
@@ -139,7 +139,7 @@ class GenesysAuth:
             if isinstance(delay, GiveUp):
                 what = answer.kind.replace("_", " ") if isinstance(answer, NoAnswer) else f"HTTP {answer.status}"
                 raise PendingError(
-                    f"No token from {self._credentials.token_url}: {what}, {delay.cause}.",
+                    f"No token from {bare(self._credentials.token_url)}: {what}, {delay.cause}.",
                     "Check the network and GENESYS_ENV; when the platform answers, run again.",
                 )
             if await self._sleep(delay) is False:
@@ -172,7 +172,7 @@ class GenesysAuth:
         document = answer.document
         value, lifetime, scope = (document.get(name) for name in ("access_token", "expires_in", "scope"))
         if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
-            raise EndpointError(f"{where.token_url} answered without a token.", _CHECK_URL)
+            raise EndpointError(f"{bare(where.token_url)} answered without a token.", _CHECK_URL)
         seconds = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else None
         scope = scope if isinstance(scope, str) else where.scope
         self._note(TokenIssued(seconds or 0.0, scope, self._clock() - began))
@@ -189,13 +189,13 @@ class GenesysAuth:
         status = f"HTTP {answer.status}{': ' + said if said else ''}"
         elsewhere = answer.status < 400 or answer.status in NOT_THERE  # noqa: PLR2004
         if elsewhere or (page and answer.status not in _REFUSALS):
-            return EndpointError(f"{where.token_url} is no token endpoint ({status}).", _CHECK_URL)
+            return EndpointError(f"{bare(where.token_url)} is no token endpoint ({status}).", _CHECK_URL)
         remedy = (
             f"Check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and the region GENESYS_ENV ({where.region}): "
             "an id and secret of one region are unknown in all others."
         )
         if page:
-            remedy += f"\n{where.token_url} may be no token endpoint, too. {_CHECK_URL}"
+            remedy += f"\n{bare(where.token_url)} may be no token endpoint, too. {_CHECK_URL}"
         return CredentialsError(f"The platform gave no token ({status}).", remedy)
 
 

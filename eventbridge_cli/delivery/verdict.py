@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 
 from eventbridge_cli.errors import CredentialsError, EbingestError, EndpointError
-from eventbridge_cli.excerpt import excerpt
+from eventbridge_cli.excerpt import bare, excerpt
 from eventbridge_cli.flow import Event
 from eventbridge_cli.transport import retry_after
 
@@ -202,7 +202,7 @@ def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], 
 def _stop(answer: Answer, url: str, said: str) -> EbingestError:
     """The error; what the server said stands with the remedy, since the error's message goes to the audit file."""
     quoted = f" The answer says: {said}" if said else ""
-    status = answer.status
+    status, url = answer.status, bare(url)
     if status == HTTPStatus.FORBIDDEN:
         return CredentialsError(
             "The platform does not let this client send events (HTTP 403).",
