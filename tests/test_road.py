@@ -111,6 +111,21 @@ def test_a_second_run_sends_nothing_and_says_why(tmp_path: Path, server: Server)
     assert len(server.requests()) == 2 * posts
 
 
+@pytest.mark.parametrize("bound", [("--window", "60"), ("--window-size", "1")])
+def test_a_key_that_is_forgotten_is_so_over_runs(tmp_path: Path, server: Server, bound: tuple[str, str]) -> None:
+    """Two events with one --key that one run would both deliver: the second arrives, though the first did long ago."""
+    first = line(1, eventTime="2026-01-01T00:00:00Z")
+    second = line(1, eventTime="2026-01-02T00:00:00Z")
+    options = ("ingest", "--key", "interactionId", *bound, "-o", "json")
+    ebingest(*options, cwd=tmp_path, env=server.settings, stdin=first, check=[0])
+    data = b"\n".join([first, line(2), second])
+    for delivered, duplicate in ((2, 1), (0, 3)):
+        run = ebingest(*options, cwd=tmp_path, env=server.settings, stdin=data, check=[0])
+        counts = json.loads(run.stdout)["counts"]
+        assert (counts["delivered"], counts["duplicate"]) == (delivered, duplicate)
+    assert len(server.events()) == 3
+
+
 def test_strict_sends_nothing_unless_all_is_good(tmp_path: Path, server: Server) -> None:
     """Under --strict one bad record at the end keeps all before it from being sent; standard input too."""
     bad = lines(250) + line(1, schemaVersion=9)

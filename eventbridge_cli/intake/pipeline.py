@@ -1,6 +1,7 @@
 """The intake as one chain: read, validate, dedupe, chunk. Each command stops it at the point it needs."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -11,7 +12,7 @@ from eventbridge_cli.flow import Duplicate, Event, RawRecord, Rejection
 from eventbridge_cli.intake.chunk import MAX_BYTES, MAX_EVENTS, chunk
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Glance
 from eventbridge_cli.intake.dedupe import DeduplicationCache
-from eventbridge_cli.intake.key import Key
+from eventbridge_cli.intake.key import DEFAULT_KEY, Key
 from eventbridge_cli.intake.read import read
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import MOST_TOGETHER, Validator
@@ -86,5 +87,18 @@ class Intake(Struct, frozen=True, kw_only=True):
         return map(cache.sift, self.checked(keyed=True, to_copy=to_copy))
 
     def chunks(self) -> Iterator[Chunk | Rejection | Duplicate]:
-        """What is to be sent, in chunks."""
-        return chunk(self.unique(), max_events=self.chunk_events, max_bytes=self.chunk_bytes)
+        """What is to be sent, in chunks.
+
+        Events that have a key in common are several all the same where keys are forgotten: what is remembered of them
+        as delivered is then the key with what else tells events apart.
+        """
+        unique = self.unique()
+        if (self.window, self.window_size) != (None, None) and not self.key.is_default:
+            unique = map(partial(_keyed_anew, Key(tuple(dict.fromkeys((*self.key.paths, *DEFAULT_KEY))))), unique)
+        return chunk(unique, max_events=self.chunk_events, max_bytes=self.chunk_bytes)
+
+
+def _keyed_anew(key: Key, checked: Checked) -> Checked:
+    return Checked.of(
+        [item._replace(key=key.of_body(item.body)) if isinstance(item, Event) else item for item in checked.all()]
+    )
