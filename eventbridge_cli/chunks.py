@@ -206,6 +206,9 @@ class Chunk(Struct, frozen=True, dict=True):
     events: Events
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"Chunk({', '.join(self.events.places)}, {len(self.body):,} bytes)"
+
     @classmethod
     def of(cls, events: Sequence[Event]) -> "Chunk":
         """Wrap `events` in the platform's envelope."""

@@ -4,6 +4,7 @@ Chunks (`chunks.py`) and receipts (`facts.py`) follow on them.
 
 Each says where it came from, so that every message can say `calls.ndjson:17`. All are immutable. What is made for
 every single record is a named tuple, which Python makes in a third of the time; neighbouring lines travel together.
+Printed or logged, none of them shows what a record says.
 """
 
 from collections.abc import Sequence
@@ -62,6 +63,9 @@ class RawRecord(NamedTuple):
     origin: Origin
     data: bytes
 
+    def __repr__(self) -> str:
+        return f"RawRecord({self.origin}, {len(self.data):,} bytes)"
+
 
 class Problem(Struct, frozen=True):
     """One thing that is wrong with a record, and what to do about it.
@@ -100,6 +104,9 @@ class Rejection(Struct, frozen=True):
     problems: tuple[Problem, ...]
     data: bytes | None
 
+    def __repr__(self) -> str:
+        return f"Rejection({self.origin}, {self.reason}: {', '.join(problem.code for problem in self.problems)})"
+
     def moved(self, lines: int) -> "Rejection":
         """The same, so many lines further down."""
         problems = (
@@ -125,6 +132,9 @@ class Event(NamedTuple):
     dropped: tuple[str, ...] = ()
     key: bytes = b""
     content: int = 0
+
+    def __repr__(self) -> str:
+        return f"Event({self.origin}, {len(self.body):,} bytes)"
 
     def moved(self, lines: int) -> "Event":
         """The same, so many lines further down."""

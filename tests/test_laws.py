@@ -219,3 +219,15 @@ def test_the_window_against_a_naive_model(events: list[tuple[int, int]], window:
         if not copy:
             firsts[number] = second
     assert found == expected
+
+
+def test_no_noun_shows_what_a_record_says() -> None:
+    """Whoever prints or logs what `note` is told, as README's example does, shows places and sizes, and no data."""
+    canary = line(1, interactionId="c4n4ry", attributes={"note": "c4n4ry"})
+    data = b"\n".join([canary, canary, b'{"eventType": "c4n4ry"}'])
+    found = intake(data)
+    raw = list(records(Cutter("input", io.BytesIO(data).read, 100_000).records()))
+    [sent] = [item for item in found if isinstance(item, Chunk)]
+    receipt = Receipt(sent, sent.request_id, sent.events, (), tuple(sent.events), ())
+    for item in (*found, *raw, *sent.events, receipt):
+        assert "c4n4ry" not in repr(item)
