@@ -52,7 +52,7 @@ def _split_urls(value: str | list[str]) -> tuple[str, ...]:
 
 _TEXT = core_schema.str_schema()
 _SECRET = core_schema.no_info_after_validator_function(Secret, _TEXT)
-_PATH = core_schema.no_info_plain_validator_function(Path)
+_PATH = core_schema.no_info_plain_validator_function(lambda path: Path(os.path.expanduser(path)))  # noqa: PTH111
 _SWITCH = core_schema.bool_schema()
 _integer = core_schema.int_schema
 _number = core_schema.float_schema

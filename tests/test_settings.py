@@ -150,3 +150,12 @@ def test_the_platform_by_any_of_its_names(env: str, monkeypatch: pytest.MonkeyPa
     """A domain, a URL of it or the region: the platform's own hosts."""
     monkeypatch.setenv("GENESYS_ENV", env)
     assert endpoints(load()).ingest_url == "https://api.mypurecloud.de/api/v2/events/ingest"
+
+
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`~` in a setting or a flag is the user's home, which no shell has put there; with no home it stays."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("EBINGEST_AUDIT", "~/a.jsonl")
+    found = load(state=Path("~/state"), summary_file=Path("~no-such-user/s.json"))
+    assert (found.audit, found.state) == (tmp_path / "a.jsonl", tmp_path / "state")
+    assert found.summary_file == Path("~no-such-user/s.json")
