@@ -65,6 +65,10 @@ class Origin(NamedTuple):
         return cls(secure, url.host, url.port or (443 if secure else 80))
 
 
+class StaleConnectionError(httpx.ReadError):
+    """A connection that had been kept ended before a byte of the answer came."""
+
+
 class Reply(Struct):
     """An answer as far as it has come in."""
 
@@ -148,6 +152,11 @@ class _Connection(asyncio.Protocol):
     def is_free(self) -> bool:
         """Whether the last exchange came to its end."""
         return self._wanted is not None and self._wanted.done() and not self._wanted.cancelled()
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether anything of an answer to the last request has come."""
+        return self._received > 0
 
     def get_extra_info(self, info: str) -> Any:
         """What asyncio knows of the connection, such as `ssl_object`."""
@@ -297,9 +306,14 @@ class Transport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: there is no answer.
         """
-        connection = self._kept(origin) or await self._connect(origin, connect)
+        kept = self._kept(origin)
+        connection = kept or await self._connect(origin, connect)
         try:
             return await connection.exchange(message, seconds=read, headers_only=headers_only)
+        except httpx.ReadError as error:
+            if kept is None or connection.has_heard:
+                raise
+            raise StaleConnectionError(str(error)) from error
         finally:
             if connection.reusable and connection.is_free:
                 self._idle.setdefault(origin, []).append(connection)

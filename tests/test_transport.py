@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
-from support import ebingest, lines, scripted
+from support import audit_lines, ebingest, lines, scripted
 
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, build_client
@@ -266,6 +266,17 @@ def test_a_connection_that_was_closed_is_not_used() -> None:
     with serving([OK, CLOSE], [OK]) as (url, heard):
         assert asyncio.run(run(url)) == [200, 200]
     assert len(heard) == 2
+
+
+def test_a_connection_that_ends_as_it_is_used_again(tmp_path: Path) -> None:
+    """A server that drops connections it has promised to keep: what was sent there goes again at once, on another."""
+    with serving([OK, b"|"], [OK, b"|"], [OK]) as (url, heard):
+        env = {"GENESYS_INGEST_URL": url, "GENESYS_ACCESS_TOKEN": "token"}
+        options = ("--chunk-events", "1", "--concurrency", "1")
+        ebingest("ingest", *options, cwd=tmp_path, env=env, stdin=lines(3), check=[0])
+    retried = [each for each in audit_lines(tmp_path / "ingestion_audit.jsonl") if each["event"] == "BATCH_RETRIED"]
+    assert [(each["outcome"], each["delay"], each["unknown"]) for each in retried] == [("connection_lost", 0, True)] * 2
+    assert len(heard) == 5
 
 
 def test_connection_close_is_obeyed() -> None:

@@ -13,7 +13,7 @@ from eventbridge_cli.certificates import certificates, check_certificates
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
 from eventbridge_cli.excerpt import bare
-from eventbridge_cli.transport import Origin, Transport, by_proxy, head
+from eventbridge_cli.transport import Origin, StaleConnectionError, Transport, by_proxy, head
 
 MAX_ANSWER_BYTES = 10_000_000
 """An answer is read no further than this; none that means anything is as long."""
@@ -123,6 +123,8 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
             f"The request to {bare(url)} can't be put into HTTP: a header has a character that may not be there.",
             "Check GENESYS_ACCESS_TOKEN for stray line breaks and spaces, then run again.",
         ) from None
+    except StaleConnectionError:
+        return NoAnswer("connection_lost", sent=True, stale=True)
     except httpx.TransportError:
         return NoAnswer("connection_lost", sent=True)
 

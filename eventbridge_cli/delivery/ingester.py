@@ -327,7 +327,7 @@ class EventBridgeIngester:
             attempts=len(part.attempts),
             elapsed=self._clock() - part.started,
             retry_after=retry.retry_after,
-            random=self._random,
+            random=(lambda: 0.0) if retry.at_once else self._random,
         )
         if isinstance(delay, GiveUp):
             self._give_up(part, delay, retry)

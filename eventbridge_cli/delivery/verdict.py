@@ -56,10 +56,14 @@ def _json(body: bytes) -> object:
 
 
 class NoAnswer(Struct, frozen=True):
-    """Nothing came back. `sent` tells whether the server may have got the request all the same."""
+    """Nothing came back. `sent` tells whether the server may have got the request all the same.
+
+    A connection that is `stale` had been kept and ended before a byte came: most likely it was closed already.
+    """
 
     kind: str
     sent: bool
+    stale: bool = False
 
 
 class Accepted(Struct, frozen=True):
@@ -75,11 +79,15 @@ class Accepted(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """Send the same again; `throttled` asks every sender to hold back, for `retry_after` seconds if given."""
+    """Send the same again; `throttled` asks every sender to hold back, for `retry_after` seconds if given.
+
+    Where it is to go `at_once`, there is nothing to wait for.
+    """
 
     cause: str
     retry_after: float | None = None
     throttled: bool = False
+    at_once: bool = False
 
 
 class Renew(Struct, frozen=True):
@@ -119,7 +127,7 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
         secret: what no message may quote, besides the events.
     """
     if isinstance(answer, NoAnswer):
-        return Retry(answer.kind, throttled=answer.kind == "timeout")
+        return Retry(answer.kind, throttled=answer.kind == "timeout", at_once=answer.stale)
     status = answer.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return _accepted(answer, events)
