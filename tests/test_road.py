@@ -341,12 +341,22 @@ def test_torn_lines_are_mended_on_the_next_start(tmp_path: Path, server: Server)
     """Half a line at the end of the audit file is cut off, and told; the chain stays whole."""
     ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(1), check=[0])
     with (tmp_path / "ingestion_audit.jsonl").open("ab") as file:
-        file.write(b'{"half a li')
+        file.write(b'{"time":"20')
     run = ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(1), check=[0])
     assert run.stderr.count(b"half a line") == 1
     ebingest("audit", "verify", cwd=tmp_path, check=[0])
     started = [entry for entry in audit_lines(tmp_path / "ingestion_audit.jsonl") if entry["event"] == "RUN_STARTED"]
     assert [entry["mended_bytes"] for entry in started] == [0, 11]
+
+
+def test_a_file_of_somebody_else_is_no_audit_file(tmp_path: Path, server: Server) -> None:
+    """A text without a last line break, named by mistake: exit 3, it stays whole, and nothing is sent."""
+    (tmp_path / "notes.txt").write_bytes(b"line one\nmy precious last line")
+    run = ebingest("ingest", "--audit", "notes.txt", cwd=tmp_path, env=server.settings, stdin=lines(1), check=[3])
+    assert b"notes.txt" in run.stderr
+    assert b"Give another file" in run.stderr
+    assert (tmp_path / "notes.txt").read_bytes() == b"line one\nmy precious last line"
+    assert server.requests() == []
 
 
 def test_letters_that_people_edit_are_not_cut(tmp_path: Path, server: Server) -> None:

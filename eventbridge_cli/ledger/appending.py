@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eventbridge_cli.errors import StorageError, unwritable
+from eventbridge_cli.errors import ConfigurationError, StorageError, unwritable
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)  # Windows would write two-byte line breaks
 _OWNER_ONLY = 0o600
@@ -22,32 +22,28 @@ class AppendedLines:
 
     Args:
         path: the file; made if it is not there.
-        keep_half: half a line gets its line break, too, since people write to the file.
+        begin: how each of its lines begins. Half a line that doesn't was left by no run, and is nobody's to cut off.
+            None: people write to the file, so that any half line stays, and gets its line break.
 
     Raises:
-        ConfigurationError: the file can't be opened.
+        ConfigurationError: the file can't be opened, or is another's, as the end of it shows; it stays what it is.
         StorageError: it can't be written.
     """
 
-    def __init__(self, path: Path, *, keep_half: bool = False) -> None:
+    def __init__(self, path: Path, begin: bytes | None) -> None:
         self.path = path
         try:
             self._file = os.open(path, _FLAGS, _OWNER_ONLY)
         except OSError as error:
             raise unwritable(path, error) from error
         try:
-            size = os.fstat(self._file).st_size
-            self.last, rest = self._last_line(size)
-            whole = _is_object(rest)
-            self.mended = 0 if whole else len(rest)
-            if whole:
-                self.last = rest
-            if whole or (rest and keep_half):
-                os.write(self._file, b"\n")
-            elif rest:
-                os.ftruncate(self._file, size - len(rest))
+            self._mend(begin)
         except OSError as error:
+            os.close(self._file)
             raise self._storage_error(error) from error
+        except ConfigurationError:
+            os.close(self._file)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +63,23 @@ class AppendedLines:
                 raise OSError(28, "no space is left on the disk")  # ENOSPC: all that a short write to a file means
         except OSError as error:
             raise self._storage_error(error) from error
+
+    def _mend(self, begin: bytes | None) -> None:
+        size = os.fstat(self._file).st_size
+        self.last, rest = self._last_line(size)
+        whole = _is_object(rest)
+        self.mended = 0 if whole else len(rest)
+        if whole:
+            self.last = rest
+        if whole or (rest and begin is None):
+            os.write(self._file, b"\n")
+        elif begin is not None and rest[: len(begin)] != begin[: len(rest)]:
+            raise ConfigurationError(
+                f"{self.path} is no file of this tool: it ends in a line without a line break that no run has begun.",
+                "Give another file; this one is left as it is.",
+            )
+        elif rest:
+            os.ftruncate(self._file, size - len(rest))
 
     def _take_back(self, size: int) -> None:
         """Cut off the bytes that were just written, unless another run has written behind them."""

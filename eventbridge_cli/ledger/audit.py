@@ -16,6 +16,8 @@ from eventbridge_cli.ledger.appending import AppendedLines
 
 CHAIN_START = "0" * 64
 """What the first line of a file carries in place of a hash."""
+LINE_BEGIN = b'{"time":"'
+"""How each line begins."""
 
 
 def new_run() -> str:

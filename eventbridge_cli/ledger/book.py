@@ -25,7 +25,7 @@ from eventbridge_cli.errors import EbingestError, StorageError
 from eventbridge_cli.facts import Fact, HandOver, Receipt
 from eventbridge_cli.flow import Rejection
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
-from eventbridge_cli.ledger.audit import AuditLogger
+from eventbridge_cli.ledger.audit import LINE_BEGIN, AuditLogger
 from eventbridge_cli.ledger.dead_letters import DeadLetters
 from eventbridge_cli.ledger.delivered import DeliveredStore, store_path
 from eventbridge_cli.ledger.lock import audit_lock, locked
@@ -184,12 +184,13 @@ def opened(
 
     Raises:
         StateLockedError: another run holds the state or the audit file.
-        StorageError: a file can't be opened.
+        ConfigurationError: a file can't be opened, or the audit file is something else.
+        StorageError: a file can't be written.
     """
     with (
         locked(where.state, scope, "the same endpoint and client", wait=max(lock_wait, _LOOK)),
         locked(where.locks, audit_lock(where.audit), f"the audit file {where.audit}", wait=max(lock_wait, _TURN)),
-        AppendedLines(where.audit) as lines,
+        AppendedLines(where.audit, LINE_BEGIN) as lines,
         DeliveredStore(
             store_path(where.state, scope),
             run,

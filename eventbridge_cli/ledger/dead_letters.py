@@ -82,7 +82,7 @@ class DeadLetters:
         self._lines.append(text.encode(errors="backslashreplace"))
 
     def _opened(self, path: Path) -> AppendedLines:
-        lines = AppendedLines(path, keep_half=True)
+        lines = AppendedLines(path, None)
         if lines.mended:
             self._warn(f"{path} ended in half a line ({lines.mended:,} bytes); it is kept, on a line of its own.")
         return lines

@@ -9,7 +9,7 @@ from pathlib import Path
 from eventbridge_cli.errors import ConfigurationError, StateLockedError, StorageError
 from eventbridge_cli.facts import Fact
 from eventbridge_cli.ledger.appending import AppendedLines, half_a_line
-from eventbridge_cli.ledger.audit import AuditLogger
+from eventbridge_cli.ledger.audit import LINE_BEGIN, AuditLogger
 from eventbridge_cli.ledger.lock import audit_lock, locked
 
 
@@ -46,12 +46,12 @@ class AuditInTurns:
 
         Raises:
             StateLockedError: it does not within `wait` seconds.
-            ConfigurationError: the file can't be opened.
+            ConfigurationError: the file can't be opened, or is no audit file.
             StorageError: it can't be written.
         """
         with (
             locked(self._locks, audit_lock(self._path), f"the audit file {self._path}", wait=wait),
-            AppendedLines(self._path) as lines,
+            AppendedLines(self._path, LINE_BEGIN) as lines,
         ):
             if lines.mended:
                 self._warn(half_a_line(self._path, lines.mended))

@@ -15,7 +15,7 @@ from filelock import FileLock
 from eventbridge_cli.errors import ConfigurationError, StateLockedError, StorageError
 from eventbridge_cli.flow import Origin, Problem, Reason, Rejection, Stage
 from eventbridge_cli.ledger.appending import AppendedLines
-from eventbridge_cli.ledger.audit import CHAIN_START, AuditLogger, line_hash
+from eventbridge_cli.ledger.audit import CHAIN_START, LINE_BEGIN, AuditLogger, line_hash
 from eventbridge_cli.ledger.book import Places, opened
 from eventbridge_cli.ledger.dead_letters import DeadLetters
 from eventbridge_cli.ledger.delivered import DeliveredStore
@@ -26,13 +26,13 @@ def keys(*numbers: int) -> list[bytes]:
     return [number.to_bytes(16) for number in numbers]
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"half', b"x" * 200_000])
+@pytest.mark.parametrize("torn", [b"", b'{"ti', LINE_BEGIN, LINE_BEGIN + b"x" * 200_000])
 def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
     """What a killed run left of its last line goes, and is told; whole lines stay, long ones too."""
     path = tmp_path / "file"
     long = b"y" * 150_000
     path.write_bytes(b"one\n" + long + b"\n" + torn)
-    with AppendedLines(path) as lines:
+    with AppendedLines(path, LINE_BEGIN) as lines:
         assert (lines.last, lines.mended) == (long, len(torn))
         lines.append(b"three")
     assert path.read_bytes() == b"one\n" + long + b"\nthree\n"
@@ -43,7 +43,7 @@ def test_a_second_run_without_pread(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delattr(os, "pread", raising=False)
     path = tmp_path / "file"
     path.write_bytes(b"one\n" + b"y" * 150_000 + b"\n")
-    with AppendedLines(path) as lines:
+    with AppendedLines(path, LINE_BEGIN) as lines:
         assert lines.last == b"y" * 150_000
         lines.append(b"three")
     assert path.read_bytes() == b"one\n" + b"y" * 150_000 + b"\nthree\n"
@@ -52,10 +52,20 @@ def test_a_second_run_without_pread(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_file_of_half_a_line(tmp_path: Path) -> None:
     """Nothing but a torn line is an empty file with something mended."""
     path = tmp_path / "file"
-    path.write_bytes(b"torn")
-    with AppendedLines(path) as lines:
-        assert (lines.last, lines.mended) == (None, 4)
+    path.write_bytes(LINE_BEGIN)
+    with AppendedLines(path, LINE_BEGIN) as lines:
+        assert (lines.last, lines.mended) == (None, len(LINE_BEGIN))
     assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("theirs", [b"line one\nmy precious last line", b'{"a": 1}\n{"a', b" ", b"\0" * 99])
+def test_the_last_line_of_another_file_is_not_cut_off(tmp_path: Path, theirs: bytes) -> None:
+    """What no run can have begun is somebody's: an error names the file, which stays as it is."""
+    path = tmp_path / "notes.txt"
+    path.write_bytes(theirs)
+    with pytest.raises(ConfigurationError, match=r"notes\.txt"):
+        AppendedLines(path, LINE_BEGIN)
+    assert path.read_bytes() == theirs
 
 
 def limited(code: str, folder: Path) -> str:
@@ -71,12 +81,12 @@ def limited(code: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("before", [b"", b'{"a": 1}\n'])
-@pytest.mark.parametrize("keep_half", [False, True])
-def test_a_last_line_that_lacks_its_line_break_alone(tmp_path: Path, before: bytes, *, keep_half: bool) -> None:
+@pytest.mark.parametrize("begin", [LINE_BEGIN, None])
+def test_a_last_line_that_lacks_its_line_break_alone(tmp_path: Path, before: bytes, begin: bytes | None) -> None:
     """A whole object that an editor left without a line break gets it, and is the last line."""
     path, whole = tmp_path / "file", b'{"b": "' + b"y" * 150_000 + b'"}'
     path.write_bytes(before + whole)
-    with AppendedLines(path, keep_half=keep_half) as lines:
+    with AppendedLines(path, begin) as lines:
         assert (lines.last, lines.mended) == (whole, 0)
         lines.append(b"{}")
     assert path.read_bytes() == before + whole + b"\n{}\n"
@@ -85,7 +95,7 @@ def test_a_last_line_that_lacks_its_line_break_alone(tmp_path: Path, before: byt
 def test_a_write_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
     """At the limit of the disk an append fails with a remedy, and the file ends with its last whole line."""
     code = (
-        "with AppendedLines(Path('file')) as lines:\n"
+        "with AppendedLines(Path('file'), None) as lines:\n"
         "    lines.append(b'x' * 80)\n"
         "    try: lines.append(b'y' * 80)\n"
         "    except StorageError as error: print(error)\n"
@@ -98,7 +108,7 @@ def test_a_write_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
 def test_a_write_that_fails_leaves_the_lines_of_others(tmp_path: Path) -> None:
     """What another run has appended meanwhile stays."""
     code = (
-        "with AppendedLines(Path('file')) as ours, AppendedLines(Path('file')) as theirs:\n"
+        "with AppendedLines(Path('file'), None) as ours, AppendedLines(Path('file'), None) as theirs:\n"
         "    ours.append(b'x' * 40)\n"
         "    theirs.append(b't' * 40)\n"
         "    try: ours.append(b'y' * 80)\n"
@@ -111,18 +121,19 @@ def test_a_write_that_fails_leaves_the_lines_of_others(tmp_path: Path) -> None:
 def test_a_path_that_can_not_be_written(tmp_path: Path) -> None:
     """A folder that is not there: an error that names the file."""
     with pytest.raises(ConfigurationError, match="nowhere"):
-        AppendedLines(tmp_path / "nowhere" / "file")
+        AppendedLines(tmp_path / "nowhere" / "file", LINE_BEGIN)
 
 
 def test_each_line_carries_the_hash_of_the_one_before(tmp_path: Path) -> None:
-    """The chain goes on over runs; a line has its time in UTC, its run and its event."""
+    """The chain goes on over runs; a line has its time in UTC, its run and its event, and begins as all do."""
     path = tmp_path / "audit"
     for run in ("one", "two"):
-        with AppendedLines(path) as lines:
+        with AppendedLines(path, LINE_BEGIN) as lines:
             logger = AuditLogger(lines, run, now=lambda: datetime(2026, 3, 2, 9, 15, tzinfo=UTC))
             logger.write("RUN_STARTED", note="é")
             logger.write("RUN_FINISHED")
     raw = path.read_bytes().splitlines()
+    assert all(text.startswith(LINE_BEGIN) for text in raw)
     entries = [json.loads(text) for text in raw]
     assert [entry["previous"] for entry in entries] == [CHAIN_START, *map(line_hash, raw[:-1])]
     assert entries[0]["time"] == "2026-03-02T09:15:00.000Z"
