@@ -2,10 +2,11 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ def ebingest(
 def audit_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of an audit file."""
     return [json.loads(text) for text in path.read_bytes().splitlines()]
+
+
+def damage(database: Path, table: str) -> None:
+    """Overwrite the first page of a table, as a disk that fails might; `free` is the list of unused pages."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        found = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    data = bytearray(database.read_bytes())
+    page = found[0] if found else int.from_bytes(data[32:36], "big")
+    assert page > 1
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    database.write_bytes(data)
 
 
 def without(module: str, folder: Path) -> dict[str, str]:

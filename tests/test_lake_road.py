@@ -17,7 +17,7 @@ from conftest import Server
 from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, start, sync_lines, synced, until
 from lake_support import consume, moto_server, refusing, served
 from obstore.store import S3Store
-from support import audit_lines, clean_environment, ebingest, line, lines, scripted, without
+from support import audit_lines, clean_environment, damage, ebingest, line, lines, scripted, without
 
 
 def receipts(folder: Path) -> list[dict[str, Any]]:
@@ -42,6 +42,17 @@ def test_a_folder_gets_a_receipt_for_each_request(place: Path, server: Server) -
     ]
     assert sync_lines(place) == [("synced", CHUNKS)]
     ebingest("audit", "verify", cwd=place, check=[0])
+
+
+def test_a_damaged_outbox_blocks_no_run(place: Path, server: Server) -> None:
+    """What waits for the lake is damaged: the next run sets it aside, says so, and ends as if it had been the first."""
+    lake = ("--sync", (place / "lake").as_uri())
+    ebingest(*INGEST, *lake, cwd=place, env=server.settings, check=[0])
+    [state] = place.rglob("*.sqlite3")
+    damage(state, "receipt")
+    run = ebingest(*INGEST, *lake, cwd=place, env=server.settings, check=[0])
+    assert b"damaged" in run.stderr
+    assert synced(run)[0]["synced"] == CHUNKS
 
 
 def test_several_targets_get_the_events(place: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,22 @@ _kept_locks: list[FileLock] = []
 """Locks that only the end of the process may release; a lock that nobody holds on to would release itself."""
 
 
+def is_damage(error: Exception) -> bool:
+    """Whether a database is damaged, or is none; passing causes, and a disk that fails, are `OperationalError`s."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+
+
+def unusable(what: str, path: Path, error: Exception, remedy: str) -> StorageError:
+    """What to say of a database that can't be used; `remedy` is for where it is not damaged."""
+    if is_damage(error):
+        remedy = (
+            f"Move {path} away, and {path.name}-wal with it if it is there, then run the same command again. A new one "
+            "is begun: events that earlier runs delivered are sent again, and what waits for the data lake is lost to "
+            "it."
+        )
+    return StorageError(f"{what} {path} can't be used: {error}.", remedy)
+
+
 class Outgoing(Struct, frozen=True):
     """What a run puts into the outbox: a receipt of each delivered chunk for each of `destinations`.
 
@@ -239,10 +255,7 @@ class Outbox:
             with self._one_at_a_time:
                 yield
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(
-                f"The outbox in {self._path} can't be used: {error}.",
-                "Free some space, then run: ebingest sync",
-            ) from error
+            raise unusable("The outbox in", self._path, error, "Free some space, then run: ebingest sync") from error
 
 
 def _values(destination: Destination) -> tuple[str, str, str]:

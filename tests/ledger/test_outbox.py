@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from lake_support import entry
-from support import event, line
+from support import damage, event, line
 
 from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.errors import StorageError
@@ -204,3 +204,36 @@ def test_a_receipt_tells_of_the_delivered_events_alone() -> None:
     assert Outgoing("run-1", "https://api/ingest", (RECEIPTS,)).entry(receipt).packed_bodies is None
     assert b"mediaType" not in text
     assert b"\n" not in text
+
+
+@pytest.mark.parametrize("table", ["receipt", "batch", "free"])
+def test_damage_to_the_outbox_is_found_on_opening(tmp_path: Path, table: str) -> None:
+    """A page that only a commit would touch is looked at before anything is sent; the state is set aside."""
+    path = tmp_path / "state"
+    fill(path, 200, RECEIPTS)
+    fill(path, 0, first=200)  # sorts the keys in
+    with Outbox(path) as outbox:
+        outbox.done(RECEIPTS, take(outbox))
+    damage(path, table)
+    with DeliveredStore(path, "next", remember_days=7, destinations=[RECEIPTS]) as store:
+        assert store.set_aside is not None
+        store.commit(b"".join(keys(1)), entry(1))
+    with DeliveredStore(path, "last", remember_days=7) as store:
+        assert store.set_aside is None
+
+
+def test_damage_that_comes_later_has_a_remedy(tmp_path: Path) -> None:
+    """Which file to move away, and what is lost with it, is told by whoever comes upon it: a run or `ebingest sync`."""
+    path = tmp_path / "state"
+    fill(path, 3, RECEIPTS)
+    remedy = f"Move {path} away.*sent again.*lost"
+    with DeliveredStore(path, "run", remember_days=7, destinations=[RECEIPTS]) as store:
+        fill(path, 3, RECEIPTS, first=3)
+        damage(path, "receipt")
+        with pytest.raises(StorageError, match=remedy):
+            store.commit(b"".join(keys(9)), entry(9))
+    with Outbox(path) as outbox, pytest.raises(StorageError, match=remedy):
+        outbox.take(RECEIPTS, entries=1, size=1)
+    path.write_bytes(b"this is no database" * 500)
+    with pytest.raises(StorageError, match=remedy):
+        Outbox(path)
