@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from eventbridge_cli.cli.reading import is_device, written
+from eventbridge_cli.cli.reading import is_device, is_stdout, written
 
 if TYPE_CHECKING:
     from eventbridge_cli.cli.screen import Screen
@@ -98,21 +98,31 @@ def show_plan(
 
 
 def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching") -> NoReturn:
-    """Run a job, print its account, and end with its exit code."""
+    """Run a job, print its account, and end with its exit code, or that of a summary file that can't be written."""
+    from eventbridge_cli.errors import EbingestError
     from eventbridge_cli.ledger.writable import check_file
     from eventbridge_cli.run import ingest
 
-    summary_file = job.settings.summary_file
+    summary_file, to_print = job.settings.summary_file, output is Output.JSON
+    if summary_file is not None and is_stdout(summary_file):
+        summary_file, to_print = None, True
     for path in (summary_file, None if job.letters else job.settings.dead_letters):
         if path is not None and not is_device(path):
             check_file(path)
     summary = ingest(watched.of(job))
     screen.summary(summary, kept=job.state is None, replayed=job.letters is not None)
     document = json.dumps(summary.as_dict())
-    with written(summary_file) as file:
-        if file is not None:
-            file.write(document.encode() + b"\n")
-    if output is Output.JSON:
-        typer.echo(document)
-    watched.finish(summary.exit_code, summary.stopped["code"] if summary.stopped else "")
-    raise typer.Exit(summary.exit_code)
+    exit_code, stopped = summary.exit_code, summary.stopped["code"] if summary.stopped else ""
+    try:
+        try:
+            if to_print:
+                typer.echo(document)
+        finally:
+            with written(summary_file) as file:
+                if file is not None:
+                    file.write(document.encode() + b"\n")
+    except EbingestError as error:  # told here: to tell it on standard output would spoil the document there
+        screen.error(error)
+        exit_code, stopped = error.exit_code, error.code
+    watched.finish(exit_code, stopped)
+    raise typer.Exit(exit_code)

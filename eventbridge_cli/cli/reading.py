@@ -77,6 +77,11 @@ def is_device(path: Path) -> bool:
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)  # noqa: PTH110, PTH112, PTH113
 
 
+def is_stdout(path: Path) -> bool:
+    """Whether what is written there goes to standard output."""
+    return str(path) == "-"
+
+
 def _environment_speaks() -> bool:
     """Whether any setting may be set. If not, the module that would ask is not loaded: that takes its time."""
     return Path(".env").exists() or any(name.upper().startswith("EBINGEST_") for name in os.environ)
@@ -95,7 +100,7 @@ def written(path: Path | None) -> Iterator[BinaryIO | None]:
     if path is None:
         yield None
         return
-    if str(path) == "-":
+    if is_stdout(path):
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

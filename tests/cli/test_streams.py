@@ -102,6 +102,31 @@ def test_a_summary_file_that_can_not_be_written_is_found_out_first(folder: Path)
     assert not (folder / "ingestion_audit.jsonl").exists()
 
 
+@FULL
+def test_a_summary_file_that_takes_nothing(folder: Path) -> None:
+    """The summary is printed all the same, as one document; the file is an error of its own, exit 5."""
+    run = ebingest(
+        "ingest", "a.ndjson", "--sandbox", "-o", "json", "--summary-file", "/dev/full", cwd=folder, check=[5]
+    )
+    assert json.loads(run.stdout)["counts"]["delivered"] == 3
+    assert b"/dev/full can't be written: No space left" in run.stderr
+
+
+@FULL
+def test_a_summary_file_where_standard_output_takes_nothing(folder: Path) -> None:
+    """The file has it, whatever becomes of what is printed."""
+    assert shell("ebingest ingest a.ndjson --sandbox -o json --summary-file s >/dev/full", folder).returncode == 5
+    assert json.loads((folder / "s").read_bytes())["counts"]["delivered"] == 3
+
+
+@pytest.mark.parametrize("options", [(), ("-o", "json")])
+def test_a_summary_file_that_is_standard_output(folder: Path, options: tuple[str, ...]) -> None:
+    """`-` is no file in the current folder, which need not be one that can be written; one document is printed."""
+    (folder / "-").mkdir()
+    run = ebingest("ingest", "a.ndjson", "--sandbox", "--summary-file", "-", *options, cwd=folder, check=[0])
+    assert json.loads(run.stdout)["counts"]["delivered"] == 3
+
+
 def test_one_document_of_json(tmp_path: Path) -> None:
     """`validate -o json` that --max-errors stops prints one document, which says so."""
     done = ebingest("validate", "-o", "json", "--max-errors", "0", cwd=tmp_path, stdin=b"{}\n" * 3, check=[4])
