@@ -2,9 +2,10 @@
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -88,10 +89,11 @@ def _environment_speaks() -> bool:
 
 
 @contextmanager
-def written(path: Path | None) -> Iterator[BinaryIO | None]:
+def written(path: Path | None, *, private: bool = False) -> Iterator[BinaryIO | None]:
     """A file that is there as a whole once the body has ended, and not at all before; None for None, `-` is stdout.
 
-    A pipe or a device is written to as it is: a file put in its place would be the end of it.
+    A file that was there keeps its rights, and its owner where that may be given; a new one that is `private` is its
+    owner's alone to read. A pipe or a device is written to as it is: a file put in its place would be the end of it.
 
     Raises:
         ConfigurationError: it can't be made.
@@ -110,7 +112,7 @@ def written(path: Path | None) -> Iterator[BinaryIO | None]:
     path = path if in_place else Path(os.path.realpath(path))
     aside = path.with_name(f".{path.name}.part")
     try:
-        opened = (path if in_place else aside).open("wb")
+        opened = path.open("wb") if in_place else _opened_in_place_of(path, aside, private=private)
     except OSError as error:
         raise unwritable(path, error) from error
     try:
@@ -125,4 +127,23 @@ def written(path: Path | None) -> Iterator[BinaryIO | None]:
             f"{path} can't be written: {error.strerror}.", "Free some space or give another path."
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        if not in_place:
+            aside.unlink(missing_ok=True)
+
+
+def _opened_in_place_of(path: Path, aside: Path, *, private: bool) -> BinaryIO:
+    """Open `aside` to write what is to take the place of `path`, with its rights; nobody else can read it before."""
+    aside.unlink(missing_ok=True)  # what a killed run left has rights of its own
+    try:
+        old = path.stat()
+    except OSError:
+        old = None
+    aside.touch(mode=0o666 if old is None and not private else 0o600)
+    file = aside.open("wb")
+    if old is not None:
+        if hasattr(os, "chown"):
+            with suppress(OSError):  # only the privileged may give a file away
+                os.chown(aside, old.st_uid, old.st_gid)
+        with suppress(OSError):  # not every file system has rights
+            aside.chmod(stat.S_IMODE(old.st_mode))
+    return file

@@ -86,7 +86,7 @@ def validate(
     stopped: TooManyErrorsError | None = None
     with ExitStack() as files:
         valid = files.enter_context(written(valid_out))
-        invalid = files.enter_context(written(invalid_out))
+        invalid = files.enter_context(written(invalid_out, private=True))
         files.enter_context(screen.watch(tally, intake.meter))
 
         def tell(rejection: Rejection) -> None:
