@@ -4,7 +4,6 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any, TextIO
 
@@ -12,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from eventbridge_cli import __version__
-from eventbridge_cli.cli.parameters import Command, sparing
+from eventbridge_cli.cli.parameters import PRINTS_JSON, Command, sparing
 from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, is_about_output, known
 
 # Nothing can be read from standard input, and nothing can be written to standard output.
@@ -45,13 +44,22 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
-            return super().invoke(ctx)
+            return self._invoke(ctx)
         except BrokenPipeError:
             # Whoever read our output has had enough.
             _let_go(sys.stdout)
             raise typer.Exit(ExitCode.BROKEN_PIPE) from None
         except KeyboardInterrupt:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+    def _invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EbingestError as error:
+            _tell(error)
+            if ctx.meta.get(PRINTS_JSON):
+                typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": error.as_dict()}))
+            raise typer.Exit(error.exit_code) from None
 
 
 app = typer.Typer(
@@ -100,18 +108,13 @@ def main() -> None:
     _open_what_is_closed()
     try:
         app()
-    except EbingestError as error:
-        _report(error)
-        sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug, or about what is printed
         if not is_about_output(error):
             bug = known(error)
-            _report(bug)
+            _tell(bug)
             sys.exit(bug.exit_code)
         _let_go(sys.stdout)
-        _report(
-            StorageError(f"Standard output can't be written: {error.strerror}.", "Free some space, then run again.")
-        )
+        _tell(StorageError(f"Standard output can't be written: {error.strerror}.", "Free some space, then run again."))
         sys.exit(StorageError.exit_code)
     finally:
         try:
@@ -138,16 +141,7 @@ def _let_go(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _report(error: EbingestError) -> None:
+def _tell(error: EbingestError) -> None:
     from eventbridge_cli.cli.screen import Screen
 
-    Screen().error(error)
-    if _wants_json(sys.argv[1:]):
-        typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": error.as_dict()}))
-
-
-def _wants_json(arguments: Sequence[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(
-        (name in {"-o", "--output"} and value == "json") or name in {"-ojson", "--output=json"} for name, value in pairs
-    )
+    Screen(goes_on=True).error(error)

@@ -12,9 +12,17 @@ from typer.core import TyperCommand
 
 _NAMES = ("process_value", "required", "callback", "default", "multiple", "nargs")
 
+PRINTS_JSON = "prints_json"
+"""Where the context of a command line tells whether its command was asked for JSON."""
+
 
 class Command(TyperCommand):
     """A command with such parameters."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; whoever tells of an error is to know whether JSON was asked for."""
+        ctx.meta[PRINTS_JSON] = ctx.params.get("output") == "json"  # a file of that name is a path, and equals no text
+        return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> Any:
         """All parameters, --help too."""

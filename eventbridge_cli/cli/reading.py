@@ -60,7 +60,7 @@ def intake_of(
         chosen["key"] = Key([path.strip() for path in chosen["key"].split(",")])
     own = {name: path for name, path in (own_files or {}).items() if path is not None}
     _check_apart(own)
-    sources = resolve(inputs or [], leave_out=list(own.values()))
+    sources = resolve(inputs or [], leave_out=[path for path in own.values() if not is_stdout(path)])
     return Intake(sources=tuple(sources), strict=strict, meter=Meter(size_of(sources)), **chosen)
 
 
@@ -69,7 +69,8 @@ def _check_apart(own_files: Mapping[str, Path]) -> None:
     for purpose, path in own_files.items():
         other = purpose if is_device(path) else purposes.setdefault(os.path.realpath(path), purpose)
         if other != purpose:
-            raise ClashError(f"{path} is to be {other} and {purpose} at once.", "Give each a path of its own.")
+            name = "Standard output" if is_stdout(path) else path
+            raise ClashError(f"{name} is to be {other} and {purpose} at once.", "Give each a path of its own.")
 
 
 def is_device(path: Path) -> bool:

@@ -65,14 +65,18 @@ def validate(
     and what is allowed. Nothing is sent.
     """
     from eventbridge_cli.cli.screen import Screen
-    from eventbridge_cli.errors import ExitCode, TooManyErrorsError
+    from eventbridge_cli.errors import EbingestError, ExitCode, TooManyErrorsError
     from eventbridge_cli.flow import Rejection
     from eventbridge_cli.ledger.account import Account, ErrorBudget
 
     intake = intake_of(
         inputs,
         strict=strict,
-        own_files={"the valid events": valid_out, "the bad records": invalid_out},
+        own_files={
+            f"what -o {output} prints": None if output is Output.TEXT else Path("-"),
+            "the valid events": valid_out,
+            "the bad records": invalid_out,
+        },
         max_record_bytes=max_record_bytes,
         jobs=jobs,
     )
@@ -83,25 +87,30 @@ def validate(
         Output.JSON: _json_reporter(),
         Output.GITHUB: _annotate,
     }[output]
-    stopped: TooManyErrorsError | None = None
-    with ExitStack() as files:
-        valid = files.enter_context(written(valid_out))
-        invalid = files.enter_context(written(invalid_out, private=True))
-        files.enter_context(screen.watch(tally, intake.meter))
+    stopped: EbingestError | None = None
+    try:
+        with ExitStack() as files:
+            valid = files.enter_context(written(valid_out))
+            invalid = files.enter_context(written(invalid_out, private=True))
+            files.enter_context(screen.watch(tally, intake.meter))
 
-        def tell(rejection: Rejection) -> None:
-            if not quiet or output is not Output.TEXT:
-                report(rejection)
-            if invalid is not None and rejection.data is not None:
-                invalid.write(rejection.data + b"\n")
-            budget.check(tally.counts)
+            def tell(rejection: Rejection) -> None:
+                if not quiet or output is not Output.TEXT:
+                    report(rejection)
+                if invalid is not None and rejection.data is not None:
+                    invalid.write(rejection.data + b"\n")
+                budget.check(tally.counts)
 
-        try:
-            for checked in intake.checked():
-                _take(checked, tally, tell, valid)
-            budget.check(tally.counts, at_end=True)
-        except TooManyErrorsError as error:
-            stopped = error
+            try:
+                for checked in intake.checked():
+                    _take(checked, tally, tell, valid)
+                budget.check(tally.counts, at_end=True)
+            except TooManyErrorsError as error:  # the files are kept
+                stopped = error
+    except EbingestError as error:
+        if not tally.counts.read:
+            raise
+        stopped = error
     counts = {"read": tally.counts.read, "valid": tally.counts.read - tally.counts.rejected}
     counts["rejected"] = tally.counts.rejected
     if output is Output.JSON:

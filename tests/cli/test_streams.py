@@ -35,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
     [
         ("ebingest validate <&-", 0, "read"),
         ("ebingest validate a.ndjson 2>&-", 0, ""),
+        pytest.param("ebingest validate missing 2>/dev/full", 2, "", marks=FULL),
         ("ebingest dedupe a.ndjson >&-", 5, "Standard output can't be written"),
         ("ebingest validate a.ndjson >&-", 0, "valid"),
         pytest.param("ebingest dedupe a.ndjson >/dev/full", 5, "No space left", marks=FULL),
@@ -135,10 +136,35 @@ def test_one_document_of_json(tmp_path: Path) -> None:
     assert document["counts"]["rejected"] == len(document["rejections"]) == 1
 
 
+@FULL
+@pytest.mark.parametrize("option", ["--valid-out", "--invalid-out"])
+def test_one_document_of_json_where_a_file_takes_nothing(tmp_path: Path, option: str) -> None:
+    """What was begun is brought to its end, and says why it ended."""
+    data = (lines(1) + b"{}\n") * 9
+    done = ebingest("validate", "-o", "json", option, "/dev/full", cwd=tmp_path, stdin=data, check=[5])
+    document = json.loads(done.stdout)
+    assert document["stopped"]["code"] == "storage"
+    assert document["counts"]["rejected"] == len(document["rejections"]) > 0
+    assert b"/dev/full can't be written" in done.stderr
+
+
+@pytest.mark.parametrize("output", ["json", "github"])
+@pytest.mark.parametrize("option", ["--valid-out", "--invalid-out"])
+def test_standard_output_has_one_purpose(tmp_path: Path, output: str, option: str) -> None:
+    """No events among the findings: exit 2, which says so; without a format, `-` is where they may go."""
+    done = ebingest("validate", "-o", output, option, "-", cwd=tmp_path, stdin=lines(1) + b"{}\n", check=[2])
+    assert f"Standard output is to be what -o {output} prints and the" in done.stderr.decode()
+    assert (json.loads(done.stdout)["exit_code"] == 2) if output == "json" else (done.stdout == b"")
+    done = ebingest("validate", option, "-", cwd=tmp_path, stdin=lines(1) + b"{}\n", check=[1])
+    assert done.stdout == (lines(1) if option == "--valid-out" else b"{}\n")
+
+
 def test_a_file_that_is_called_json(tmp_path: Path) -> None:
-    """Only the option asks for JSON."""
-    assert ebingest("validate", "json", cwd=tmp_path, check=[2]).stdout == b""
-    assert json.loads(ebingest("validate", "no", "-o", "json", cwd=tmp_path, check=[2]).stdout)["exit_code"] == 2
+    """Only the option asks for JSON, however it is written, and only where it does not name a file."""
+    for arguments in (("validate", "json"), ("dedupe", "no", "-o", "json"), ("report", "no", "--output", "json")):
+        assert ebingest(*arguments, cwd=tmp_path, check=[2]).stdout == b""
+    for options in (("-o", "json"), ("-ojson",), ("-qo", "json"), ("--output=json",)):
+        assert json.loads(ebingest("validate", "no", *options, cwd=tmp_path, check=[2]).stdout)["exit_code"] == 2
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--strict"])
