@@ -99,6 +99,8 @@ class DeliveredStore:
         self._clock = clock
         self.set_aside: Path | None = None
         with self._storage():
+            if path.exists() and not path.stat().st_size:
+                self._set_aside()  # SQLite would take it for a new one
             try:
                 self._connection = self._open(lambda connection: self._prepare(connection, run, remember_days))
             except sqlite3.DatabaseError as error:

@@ -192,7 +192,7 @@ def test_a_commit_outlives_kill_9(tmp_path: Path) -> None:
         assert store.find([b"k" * 16]) == {b"k" * 16: "killed"}
 
 
-@pytest.mark.parametrize("rubbish", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+@pytest.mark.parametrize("rubbish", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 5000, b""])
 def test_a_damaged_store_is_set_aside(tmp_path: Path, rubbish: bytes) -> None:
     """A damaged store keeps its bytes under another name and does not block the run."""
     path = tmp_path / "keys.sqlite3"
