@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from eventbridge_cli.settings import Settings
 
 
+_USUAL = (Path("ingestion_audit.jsonl"), Path("dead_letters.ndjson"))
+"""What runs write where nothing else is set. Who names a folder does not mean those."""
+
 _SETTINGS = ("window", "window_size", "max_record_bytes", "chunk_events", "chunk_bytes", "jobs")
 
 
@@ -60,7 +63,8 @@ def intake_of(
         chosen["key"] = Key([path.strip() for path in chosen["key"].split(",")])
     own = {name: path for name, path in (own_files or {}).items() if path is not None}
     _check_apart(own)
-    sources = resolve(inputs or [], leave_out=[path for path in own.values() if not is_stdout(path)])
+    files = [path for path in own.values() if not is_stdout(path)]
+    sources = resolve(inputs or [], written=files, pass_over=_USUAL)
     return Intake(sources=tuple(sources), strict=strict, meter=Meter(size_of(sources)), **chosen)
 
 

@@ -82,16 +82,16 @@ class Source(Struct, frozen=True):
     path: Path | None
 
 
-def resolve(inputs: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list[Source]:
+def resolve(inputs: Sequence[str], *, written: Sequence[Path] = (), pass_over: Sequence[Path] = ()) -> list[Source]:
     """Find what `inputs` name, in their order; a folder's files are sorted by path.
 
-    `leave_out` are files that this run writes itself: a folder or glob passes over them.
+    `written` are files that this run writes itself. A folder or glob passes over them and over `pass_over`.
 
     Raises:
         UsageError: something is not there, or cannot be read as a file.
         ClashError: something is written by this very run.
     """
-    own = {os.path.realpath(path) for path in leave_out}
+    own, passed = (set(map(os.path.realpath, paths)) for paths in (written, pass_over))
     sources: list[Source] = []
     for text in inputs or [STDIN]:
         if text == STDIN:
@@ -103,7 +103,7 @@ def resolve(inputs: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list[So
                 "If the name comes from a variable, set it. The current folder is ., standard input is -.",
             )
         try:
-            sources += [Source(str(item), item) for item in _files_of(text, own)]
+            sources += [Source(str(item), item) for item in _files_of(text, own, passed)]
         except (OSError, ValueError) as error:  # the second for a zero byte in a name
             raise _unreadable(text, error) from error
     for source in sources:
@@ -111,14 +111,14 @@ def resolve(inputs: Sequence[str], *, leave_out: Sequence[Path] = ()) -> list[So
     return sources
 
 
-def _files_of(text: str, own: AbstractSet[str]) -> list[Path]:
+def _files_of(text: str, own: AbstractSet[str], passed: AbstractSet[str]) -> list[Path]:
     path = Path(text)
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         mode = 0
     if stat.S_ISDIR(mode):
-        found = [item for item in _files_below(path) if os.path.realpath(item) not in own]
+        found = [item for item in _files_below(path) if os.path.realpath(item) not in own | passed]
         if not found:
             raise UsageError(
                 f"There is no event file in the folder {text}.",
@@ -134,7 +134,7 @@ def _files_of(text: str, own: AbstractSet[str]) -> list[Path]:
             )
         return [path]
     matches = (Path(match) for match in sorted(glob.glob(text, recursive=True)))  # noqa: PTH207
-    found = [match for match in matches if not match.is_dir() and os.path.realpath(match) not in own]
+    found = [match for match in matches if not match.is_dir() and os.path.realpath(match) not in own | passed]
     if not found:
         raise UsageError(f"There is no file {text}.", "Check the name and the folder you are in.")
     return found

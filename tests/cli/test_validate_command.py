@@ -56,6 +56,17 @@ def test_valid_and_invalid_go_to_their_files(tmp_path: Path) -> None:
     assert (tmp_path / "i").read_bytes() == bad + b"\n"
 
 
+def test_a_folder_with_what_runs_have_written(tmp_path: Path) -> None:
+    """`validate .` beside the files of earlier runs is about the events; who names such a file means it."""
+    (tmp_path / "calls.ndjson").write_bytes(lines(3))
+    for name in ("ingestion_audit.jsonl", "dead_letters.ndjson"):
+        (tmp_path / name).write_bytes(b'{"time":"2026-01-01T00:00:00Z"}\n')
+    for inputs in (".", "*.*"):
+        report = ebingest("validate", inputs, "-o", "json", cwd=tmp_path, check=[0]).stdout
+        assert json.loads(report)["counts"]["read"] == 3
+    ebingest("validate", "dead_letters.ndjson", cwd=tmp_path, check=[1])
+
+
 @pytest.mark.parametrize(("budget", "code"), [("2", 4), ("3", 1), ("29%", 4), ("30%", 1)])
 def test_max_errors(tmp_path: Path, budget: str, code: int) -> None:
     """--max-errors ends with exit 4 once there are more, by number or by share."""

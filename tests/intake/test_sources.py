@@ -22,9 +22,9 @@ def write(folder: Path, *names: str, data: bytes = b"{}\n") -> None:
         path.write_bytes(data)
 
 
-def named(folder: Path, *inputs: str, leave_out: tuple[str, ...] = ()) -> list[str]:
+def named(folder: Path, *inputs: str, written: tuple[str, ...] = ()) -> list[str]:
     """What `inputs` find, relative to `folder`."""
-    sources = resolve([str(folder / text) for text in inputs], leave_out=[folder / name for name in leave_out])
+    sources = resolve([str(folder / text) for text in inputs], written=[folder / name for name in written])
     return [Path(source.name).relative_to(folder).as_posix() for source in sources]
 
 
@@ -103,7 +103,7 @@ def test_a_folder_without_events_is_an_error(tmp_path: Path) -> None:
 def test_the_runs_own_files_are_left_out(tmp_path: Path, text: str) -> None:
     """A folder or glob passes over the files which the run itself writes."""
     write(tmp_path, "a.ndjson", "dead_letters.ndjson")
-    assert named(tmp_path, text, leave_out=("dead_letters.ndjson",)) == ["a.ndjson"]
+    assert named(tmp_path, text, written=("dead_letters.ndjson",)) == ["a.ndjson"]
 
 
 def test_an_own_file_as_input_is_an_error(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_an_own_file_as_input_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "link.ndjson").symlink_to(tmp_path / "a.ndjson")
     for text in ("a.ndjson", "link.ndjson"):
         with pytest.raises(UsageError, match="written by this run"):
-            named(tmp_path, text, leave_out=("a.ndjson",))
+            named(tmp_path, text, written=("a.ndjson",))
 
 
 @pytest.mark.parametrize(
