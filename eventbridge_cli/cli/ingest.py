@@ -12,6 +12,7 @@ from eventbridge_cli.cli.options import (
     DELIVERY,
     FILES,
     INTAKE,
+    AuditFile,
     Inputs,
     Jobs,
     Keys,
@@ -22,6 +23,7 @@ from eventbridge_cli.cli.options import (
     Progress,
     Quiet,
     ShowProgress,
+    StateFolder,
     Sync,
     SyncContent,
     SyncFormat,
@@ -173,15 +175,7 @@ def ingest(
             rich_help_panel=DELIVERY,
         ),
     ] = None,
-    audit: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Audit file; appended to. \\[env: EBINGEST_AUDIT]",
-            show_default="ingestion_audit.jsonl",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
+    audit: AuditFile = None,
     dead_letters: Annotated[
         Path | None,
         typer.Option(
@@ -200,15 +194,7 @@ def ingest(
             rich_help_panel=FILES,
         ),
     ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where delivered keys are kept. \\[env: EBINGEST_STATE]",
-            show_default="the user's state folder",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
+    state: StateFolder = None,
     remember: Annotated[
         float | None,
         typer.Option(

@@ -103,6 +103,26 @@ ShowProgress = Annotated[
     Progress,
     typer.Option("--progress", help="Show a progress bar; auto: on a terminal.", rich_help_panel=SCREEN),
 ]
+AuditFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--audit",
+        metavar="FILE",
+        help="Audit file; appended to. \\[env: EBINGEST_AUDIT]",
+        show_default="ingestion_audit.jsonl",
+        rich_help_panel=FILES,
+    ),
+]
+StateFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="FOLDER",
+        help="Where delivered keys are kept. \\[env: EBINGEST_STATE]",
+        show_default="the user's state folder",
+        rich_help_panel=FILES,
+    ),
+]
 MetricsTextfile = Annotated[
     Path | None,
     typer.Option(

@@ -6,11 +6,15 @@ import typer
 
 from eventbridge_cli.cli.loading import Output, carry_out, followed_by, show_plan, written_by
 from eventbridge_cli.cli.options import (
+    AuditFile,
+    Keys,
+    MaxRecordBytes,
     MetricsTextfile,
     Otlp,
     Progress,
     Quiet,
     ShowProgress,
+    StateFolder,
     Sync,
     SyncContent,
     SyncFormat,
@@ -27,12 +31,21 @@ def replay(
     *,
     reason: Annotated[
         list[Reason] | None,
-        typer.Option("--reason", help="Send letters with this reason alone. Repeatable.", show_default="all"),
+        typer.Option(
+            "--reason",
+            metavar="REASON",
+            help=f"Send letters with this reason alone: {', '.join(Reason)}. Repeatable.",
+            show_default="all",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but post, and print the plan.")] = False,
+    key: Keys = None,
+    max_record_bytes: MaxRecordBytes = None,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")
     ] = Output.TEXT,
+    audit: AuditFile = None,
+    state: StateFolder = None,
     sync: Sync = None,
     sync_content: SyncContent = None,
     sync_format: SyncFormat = None,
@@ -48,8 +61,9 @@ def replay(
 
     Nothing is deleted, and nothing that was delivered meanwhile is sent. To mend a letter, edit its "record": the
     text as it was read, or the event as a JSON object. Records keep the place where they were first read, so that
-    the audit file tells their whole story. A record that fails again makes no new letter; the old one stands. All
-    other settings come from the environment or .env.
+    the audit file tells their whole story. A record that fails again makes no new letter; the old one stands. What
+    the run was given by --key, --audit and --state, its replay has to be given, too; all other settings come from
+    the environment or .env.
     """
     from msgspec.structs import replace
 
@@ -61,6 +75,10 @@ def replay(
 
     screen = Screen(quiet=quiet, progress=progress, goes_on=True)
     settings = load(
+        key=key,
+        max_record_bytes=max_record_bytes,
+        audit=audit,
+        state=state,
         sync=sync or None,
         sync_content=sync_content,
         sync_format=sync_format,

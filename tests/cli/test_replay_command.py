@@ -41,6 +41,21 @@ def test_mended_letters_are_delivered_under_their_first_place(tmp_path: Path, se
     assert audit[-1]["replay_of"] == {audit[0]["run"]: 3}
 
 
+def test_a_replay_shares_what_its_run_was_given(tmp_path: Path, server: Server) -> None:
+    """With the --state, --audit and --key of its run, neither a mended letter nor its mended input goes twice."""
+    given = ("--state", "s", "--audit", "a.jsonl", "--key", "interactionId")
+    (tmp_path / "calls.ndjson").write_bytes(lines(3) + line(3, schemaVersion=9) + b"\n")
+    ebingest("ingest", "calls.ndjson", *given, cwd=tmp_path, env=server.settings, check=[1])
+    letters = audit_lines(tmp_path / "dead_letters.ndjson")
+    letters[0]["record"] = line(3).decode()
+    write_letters(tmp_path, letters)
+    ebingest("replay", "dead_letters.ndjson", *given, cwd=tmp_path, env=server.settings, check=[0])
+    (tmp_path / "calls.ndjson").write_bytes(lines(5))
+    ebingest("ingest", "calls.ndjson", *given, cwd=tmp_path, env=server.settings, check=[0])
+    assert sorted(sent["interactionId"] for sent in server.events()) == [f"interaction-{n}" for n in range(5)]
+    assert not (tmp_path / "ingestion_audit.jsonl").exists()
+
+
 @pytest.mark.parametrize("own", ["1.10", "1e400", "1234567890123456789012345678901234567890.0", '[1.50,{"a":2E-0}]'])
 def test_a_record_mended_as_an_object_keeps_its_digits(tmp_path: Path, server: Server, own: str) -> None:
     """What is sent is what was written, in a letter on one line and in one that an editor has spread over many."""
