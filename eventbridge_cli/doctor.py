@@ -22,7 +22,7 @@ from eventbridge_cli.delivery.probe import Contact, address, contact, proxy, quo
 from eventbridge_cli.endpoints import Endpoints, endpoints
 from eventbridge_cli.errors import ConfigurationError, EbingestError
 from eventbridge_cli.excerpt import bare
-from eventbridge_cli.ledger.delivered import scope_name
+from eventbridge_cli.ledger.delivered import scope_name, store_path
 from eventbridge_cli.ledger.lock import audit_lock
 from eventbridge_cli.ledger.standing import holder
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
@@ -271,6 +271,9 @@ class _Examination:
     async def _look_at_state(self) -> str | _Note:
         folder = self._settings.state or user_state_path("ebingest")
         check_folder(folder)
+        database = store_path(folder, scope_name(self._where.ingest_url, self._settings.identity))
+        if database.exists():
+            check_file(database)
         return _space(folder)
 
     async def _look_at_locks(self) -> str | _Note:

@@ -23,6 +23,7 @@ from eventbridge_cli.ledger.outbox import (
     prepare_delivery,
     unusable,
 )
+from eventbridge_cli.ledger.writable import check_file
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, started INTEGER NOT NULL);
@@ -83,6 +84,7 @@ class DeliveredStore:
     `is_empty` tells that no earlier run has delivered anything.
 
     Raises:
+        ConfigurationError: this user may not write to it.
         StorageError: the file can't be opened, read or written.
     """
 
@@ -99,8 +101,10 @@ class DeliveredStore:
         self._clock = clock
         self.set_aside: Path | None = None
         with self._storage():
-            if path.exists() and not path.stat().st_size:
-                self._set_aside()  # SQLite would take it for a new one
+            if path.exists():
+                check_file(path)  # SQLite says no more than that it can't
+                if not path.stat().st_size:
+                    self._set_aside()  # or it would be taken for a new one
             try:
                 self._connection = self._open(lambda connection: self._prepare(connection, run, remember_days))
             except sqlite3.DatabaseError as error:

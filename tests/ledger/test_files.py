@@ -205,6 +205,17 @@ def test_a_damaged_store_is_set_aside(tmp_path: Path, rubbish: bytes) -> None:
         assert store.find(keys(1)) == dict.fromkeys(keys(1), "run")
 
 
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_store_that_may_not_be_written(tmp_path: Path) -> None:
+    """It is a matter of rights, not of space, and running again would not mend it."""
+    path = tmp_path / "keys.sqlite3"
+    with DeliveredStore(path, "run", remember_days=7) as store:
+        store.commit(b"".join(keys(1)))
+    path.chmod(0)
+    with pytest.raises(ConfigurationError, match="Permission denied"):
+        DeliveredStore(path, "next", remember_days=7)
+
+
 def test_a_store_in_a_folder_that_is_a_file(tmp_path: Path) -> None:
     """A path that can't be: a clear error with the remedy."""
     (tmp_path / "file").write_bytes(b"")
