@@ -42,7 +42,10 @@ def by_proxy(context: Callable[[], ssl.SSLContext]) -> dict[str, Any] | None:
     Args:
         context: gives what TLS certificates are checked against.
     """
-    return {"verify": context(), "mounts": _NOT_BY_PROXY} if getproxies() else None
+    # NO_PROXY, which stands there as well, names none.
+    if not getproxies().keys() & {"http", "https", "all"}:
+        return None
+    return {"verify": context(), "mounts": _NOT_BY_PROXY}
 
 
 class Origin(NamedTuple):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from support import audit_lines, ebingest, lines, scripted
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, build_client
 from eventbridge_cli.delivery.client import post as direct_post
+from eventbridge_cli.delivery.probe import proxy
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, EndpointError
 from eventbridge_cli.transport import Transport
@@ -433,6 +435,28 @@ def test_certificates_are_read_for_tls_alone(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SSL_CERT_FILE", "no-such.pem")
     with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
         build_client(concurrency=1, timeout=1)
+
+
+def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+def goes_straight(url: str) -> bool:
+    client = build_client(concurrency=1, timeout=1)
+    return isinstance(client._transport_for_url(httpx.URL(url)), Transport)
+
+
+def test_exceptions_alone_are_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_PROXY without the name of a proxy leaves everything as it is, and so does a proxy for something else."""
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    monkeypatch.setenv("FTP_PROXY", "http://127.0.0.1:9")
+    assert goes_straight("https://api.mypurecloud.de/")
+    assert proxy("https://api.mypurecloud.de/") == ""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert not goes_straight("https://api.mypurecloud.de/")
+    assert proxy("https://api.mypurecloud.de/") == "127.0.0.1:9"
 
 
 def test_what_is_for_this_machine_goes_to_no_proxy(tmp_path: Path) -> None:
