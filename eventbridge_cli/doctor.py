@@ -18,7 +18,7 @@ from platformdirs import user_state_path
 from eventbridge_cli.credentials import credentials
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth, Token
-from eventbridge_cli.delivery.probe import Contact, address, contact, proxy, quota, resolve, try_ingest
+from eventbridge_cli.delivery.probe import Contact, contact, proxy, quota, resolve, try_ingest
 from eventbridge_cli.endpoints import Endpoints, endpoints
 from eventbridge_cli.errors import ConfigurationError, EbingestError
 from eventbridge_cli.excerpt import bare
@@ -26,6 +26,7 @@ from eventbridge_cli.ledger.delivered import scope_name, store_path
 from eventbridge_cli.ledger.lock import audit_lock
 from eventbridge_cli.ledger.standing import holder
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
+from eventbridge_cli.proxies import address
 from eventbridge_cli.settings import Settings, given, load
 from eventbridge_cli.watch.opening import NoTracesError, open_traces
 

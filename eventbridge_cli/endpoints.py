@@ -1,6 +1,5 @@
 """Where the platform is: from a domain, a region or a URL to the addresses of its token and ingest endpoints."""
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -8,6 +7,7 @@ from msgspec import Struct
 
 from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.excerpt import bare
+from eventbridge_cli.proxies import is_loopback
 from eventbridge_cli.settings import Settings
 
 REGIONS = {
@@ -109,11 +109,3 @@ def _is_name(host: str) -> bool:
 def _without_user(url: str) -> str:
     """A URL, or what was meant for one, without what may be a password or a key in it."""
     return re.sub(r"//[^/]*@", "//", url).partition("?")[0]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

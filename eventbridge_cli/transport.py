@@ -1,9 +1,8 @@
 """HTTP/1.1 under httpx's API: asyncio below, llhttp for the answers.
 
 httpx's own transport takes ten times as long for a POST, and its pool's cost grows with the number of connections
-(`benchmarks/`). This one does what the tool needs and no more: no HTTP/2 and no proxies, for which its users take
-httpx's own; a request is ready in bytes before it is sent, an answer is taken as a whole and no longer than `most`
-bytes.
+(`benchmarks/`). This one does what the tool needs and no more: no HTTP/2, and by a proxy it goes with httpx's own; a
+request is ready in bytes before it is sent, an answer is taken as a whole and no longer than `most` bytes.
 It has two doors: httpx's, and `exchange` for requests that are ready as they are.
 """
 
@@ -15,11 +14,12 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, NamedTuple, cast
-from urllib.request import getproxies
 
 import httptools
 import httpx
 from msgspec import Struct, field
+
+from eventbridge_cli.proxies import proxy_of
 
 _PIECE = 64 * 1024  # bytes
 _MOST_HEADER_BYTES = 64 * 1024
@@ -29,23 +29,9 @@ _FIRST_ERROR = 400
 # RFC 9110, section 5.5: visible characters with spaces and tabs between them, and obs-text.
 _FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
+_NO_LIMITS = httpx.Limits()
+
 Headers = Iterable[tuple[bytes, bytes]]
-
-_NOT_BY_PROXY = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
-
-
-def by_proxy(context: Callable[[], ssl.SSLContext]) -> dict[str, Any] | None:
-    """What httpx's client is given where the environment names a proxy; None where it names none.
-
-    httpx's own transport then speaks to it. What is meant for this machine does not leave it.
-
-    Args:
-        context: gives what TLS certificates are checked against.
-    """
-    # NO_PROXY, which stands there as well, names none.
-    if not getproxies().keys() & {"http", "https", "all"}:
-        return None
-    return {"verify": context(), "mounts": _NOT_BY_PROXY}
 
 
 class Origin(NamedTuple):
@@ -273,16 +259,31 @@ class Transport(httpx.AsyncBaseTransport):
         context: gives what TLS certificates are checked against; it is asked once, when TLS is first spoken.
         most: bytes of a body, after which the rest of an answer is not read. With 0 the body does not count at all: an
             answer is there once its headers are.
+        limits: of the connections to a proxy.
     """
 
-    def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int, limits: httpx.Limits = _NO_LIMITS) -> None:
         self._context = cache(context)
         self._most = most
+        self._limits = limits
         self._idle: dict[Origin, list[_Connection]] = {}
+        self._by_proxy: dict[Origin, httpx.AsyncHTTPTransport | None] = {}
+
+    def by_proxy(self, origin: Origin) -> httpx.AsyncHTTPTransport | None:
+        """What speaks to the proxy that stands before an origin; None if there is none, so that `exchange` serves."""
+        if origin not in self._by_proxy:
+            scheme = "https" if origin.secure else "http"
+            proxy = proxy_of(str(httpx.URL(scheme=scheme, host=origin.host, port=origin.port)))
+            self._by_proxy[origin] = (
+                httpx.AsyncHTTPTransport(verify=self._context(), limits=self._limits, proxy=proxy) if proxy else None
+            )
+        return self._by_proxy[origin]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; see httpx for what it raises."""
         origin = Origin.of(request.url)
+        if by_proxy := self.by_proxy(origin):
+            return await by_proxy.handle_async_request(request)
         message = head(request.method.encode(), request.url.raw_path, request.headers.raw) + await request.aread()
         limits = request.extensions.get("timeout", {})
         reply = await self.exchange(
@@ -353,6 +354,8 @@ class Transport(httpx.AsyncBaseTransport):
             for connection in connections:
                 connection.close()
         self._idle.clear()
+        for by_proxy in filter(None, self._by_proxy.values()):
+            await by_proxy.aclose()
 
 
 def head(method: bytes, path: bytes, headers: Headers) -> bytes:

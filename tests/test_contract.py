@@ -20,6 +20,12 @@ from eventbridge_cli.sandbox.process import SandboxProcess
 
 PACKAGE = ROOT / "eventbridge_cli"
 NOUNS = {"flow", "bulk", "chunks", "facts", "errors"}
+
+
+def rooms(names: str) -> set[str]:
+    return set(names.split())
+
+
 MAY_IMPORT = {
     "flow": set(),
     "packing": set(),
@@ -34,15 +40,16 @@ MAY_IMPORT = {
     "models": {"fields", "schema"},
     "cores": set(),
     "secret": set(),
-    "transport": set(),
+    "proxies": set(),
+    "transport": {"proxies"},
     "certificates": {"errors"},
     "settings": {"errors", "secret"},
     "signals": {"errors"},
-    "endpoints": {"errors", "excerpt", "settings"},
+    "endpoints": {"errors", "excerpt", "settings", "proxies"},
     "intake": NOUNS - {"facts"} | {"fields", "schema", "intake"},
-    "delivery": NOUNS | {"excerpt", "fields", "secret", "certificates", "transport", "delivery"},
+    "delivery": NOUNS | {"excerpt", "fields", "secret", "certificates", "proxies", "transport", "delivery"},
     "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
-    "lake": NOUNS | {"facts", "fields", "schema", "secret", "endpoints", "certificates", "transport", "lake"},
+    "lake": NOUNS | {"facts", "fields", "schema", "secret", "certificates", "proxies", "transport", "lake"},
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
@@ -51,39 +58,11 @@ MAY_IMPORT = {
     "left_over": NOUNS | {"excerpt", "settings", "endpoints", "delivery", "ledger", "lake", "sync", "signals"},
     "credentials": {"errors", "settings", "endpoints", "delivery"},
     "strict": NOUNS | {"intake", "ledger", "signals"},
-    "run": NOUNS
-    | {
-        *(
-            "excerpt",
-            "settings",
-            "endpoints",
-            "credentials",
-            "strict",
-            "intake",
-            "delivery",
-            "ledger",
-            "sync",
-            "signals",
-        )
-    },
-    "doctor": NOUNS | {"excerpt", "settings", "endpoints", "credentials", "delivery", "ledger", "watch"},
+    "run": NOUNS | rooms("excerpt settings endpoints credentials strict intake delivery ledger sync signals"),
+    "doctor": NOUNS | rooms("excerpt settings endpoints credentials proxies delivery ledger watch"),
     "cli": NOUNS
-    | {
-        *(
-            "cores",
-            "excerpt",
-            "settings",
-            "endpoints",
-            "credentials",
-            "wording",
-            "intake",
-            "delivery",
-            "ledger",
-            "run",
-            "sync",
-        ),
-        *("left_over", "doctor", "sandbox", "watch", "report", "cli"),
-    },
+    | rooms("cores excerpt settings endpoints credentials wording intake delivery ledger run sync")
+    | rooms("left_over doctor sandbox watch report cli"),
 }
 EXTRAS = {"obstore": "objects", "confluent_kafka": "kafka", "pyarrow": "parquet"}
 

@@ -16,7 +16,7 @@ import trustme
 from support import audit_lines, ebingest, lines, scripted
 
 from eventbridge_cli import __version__
-from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, build_client
+from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, _DirectClient, build_client
 from eventbridge_cli.delivery.client import post as direct_post
 from eventbridge_cli.delivery.probe import proxy
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
@@ -30,10 +30,12 @@ CLOSE = b""
 
 
 @contextmanager
-def serving(*connections: Sequence[bytes], read_all: bool = True) -> Iterator[tuple[str, list[bytes]]]:
+def serving(
+    *connections: Sequence[bytes], read_all: bool = True, host: str = "127.0.0.1"
+) -> Iterator[tuple[str, list[bytes]]]:
     """A server that answers each request of each connection with the next piece; `CLOSE` closes. Gives what it read."""
     heard: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server((host, 0)) as listening:
 
         def serve() -> None:
             for answers in connections:
@@ -50,7 +52,7 @@ def serving(*connections: Sequence[bytes], read_all: bool = True) -> Iterator[tu
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/ingest", heard
+        yield f"http://{host}:{listening.getsockname()[1]}/ingest", heard
         thread.join(timeout=5)
 
 
@@ -444,7 +446,7 @@ def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def goes_straight(url: str) -> bool:
     client = build_client(concurrency=1, timeout=1)
-    return isinstance(client._transport_for_url(httpx.URL(url)), Transport)
+    return isinstance(client, _DirectClient) and client.goes_straight(url)
 
 
 def test_exceptions_alone_are_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,6 +459,45 @@ def test_exceptions_alone_are_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert not goes_straight("https://api.mypurecloud.de/")
     assert proxy("https://api.mypurecloud.de/") == "127.0.0.1:9"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "127.255.0.1", "[::1]", "[0:0:0:0:0:0:0:1]", "[::0001]"])
+def test_this_machine_has_many_names(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever plain http is taken for is reached without a proxy."""
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    for url in (f"http://{host}:8080/", f"https://{host}/"):
+        assert (goes_straight(url), proxy(url)) == (True, "")
+
+
+def test_another_address_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A POST to 127.0.0.2 arrives, although the proxy of the environment is none."""
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with serving([OK], host="127.0.0.2") as (url, heard):
+        assert answers(url) == [Answer(200, {"content-length": "2"}, b"{}")]
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "straight"),
+    [
+        ("mypurecloud.de", True),
+        (".mypurecloud.de", True),
+        ("other.de, api.mypurecloud.de", True),
+        ("api.mypurecloud.de:443", True),
+        ("api.mypurecloud.de:8443", False),
+        ("purecloud.de", False),
+        ("*", True),
+    ],
+)
+def test_exceptions_from_the_proxy(exceptions: str, monkeypatch: pytest.MonkeyPatch, *, straight: bool) -> None:
+    """NO_PROXY says of domains, hosts and ports that they are reached without it."""
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("https_proxy", "127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    url = "https://api.mypurecloud.de/api/v2/events/ingest"
+    assert (goes_straight(url), proxy(url)) == (straight, "" if straight else "127.0.0.1:9")
 
 
 def test_what_is_for_this_machine_goes_to_no_proxy(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from eventbridge_cli.certificates import certificates, check_certificates
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
 from eventbridge_cli.excerpt import bare
-from eventbridge_cli.transport import Origin, StaleConnectionError, Transport, by_proxy, head
+from eventbridge_cli.transport import Origin, StaleConnectionError, Transport, head
 
 MAX_ANSWER_BYTES = 10_000_000
 """An answer is read no further than this; none that means anything is as long."""
@@ -35,8 +35,12 @@ class _DirectClient(httpx.AsyncClient):
         self._direct = transport
         self._always = {name.title(): value for name, value in self.headers.items()}
 
+    def goes_straight(self, url: str) -> bool:
+        """Whether no proxy stands in between."""
+        return self._direct.by_proxy(_parsed(url).origin) is None
+
     async def answer(self, url: str, content: bytes, headers: dict[str, str]) -> Answer:
-        """POST and wait for the answer."""
+        """POST straight to the server and wait for the answer."""
         where = _parsed(url)
         own = headers.get(REQUEST_ID, "")
         shared = ((name, value) for name, value in (self._always | headers).items() if name != REQUEST_ID)
@@ -68,8 +72,6 @@ def _head(where: _Address, *headers: tuple[str, str]) -> bytes:
 def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     """One pooled client. Redirects are not followed; the proxy and CA variables of the environment hold.
 
-    Where a proxy is named, httpx's own transport is used, which knows how to speak to one.
-
     Args:
         concurrency: requests at once, at most.
         timeout: seconds to wait for each part of an answer.
@@ -80,16 +82,8 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     check_certificates()
     headers = {"User-Agent": f"ebingest/{__version__}"}
     limits = httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None)
-    proxied = by_proxy(certificates)
-    if proxied is None:
-        return _DirectClient(Transport(certificates, most=MAX_ANSWER_BYTES), headers, limits)
-    return httpx.AsyncClient(
-        headers=headers,
-        timeout=limits,
-        limits=httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1),
-        follow_redirects=False,
-        **proxied,
-    )
+    connections = httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1)
+    return _DirectClient(Transport(certificates, most=MAX_ANSWER_BYTES, limits=connections), headers, limits)
 
 
 async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: dict[str, str]) -> Answer | NoAnswer:
@@ -99,7 +93,7 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
         EndpointError: the server's certificate is not trusted, or the URL can't be spoken to at all.
     """
     try:
-        if isinstance(client, _DirectClient):
+        if isinstance(client, _DirectClient) and client.goes_straight(url):
             return await client.answer(url, content, headers)
         async with (
             asyncio.timeout(client.timeout.read),

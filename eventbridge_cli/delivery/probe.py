@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ssl import SSLError, SSLObject, cert_time_to_seconds
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from msgspec import Struct
@@ -20,8 +19,8 @@ from eventbridge_cli.delivery.ingester import CLIENT_VERSION
 from eventbridge_cli.delivery.oauth import Token
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, Renew, Retry, Stop, verdict
 from eventbridge_cli.errors import CredentialsError, EndpointError, PendingError
+from eventbridge_cli.proxies import address, proxy_of
 
-_PORTS = {"http": 80, "https": 443}
 _EMPTY = Chunk.of([])
 
 
@@ -37,20 +36,9 @@ class Contact(Struct, frozen=True):
     skew: float | None
 
 
-def address(url: str) -> tuple[str, int]:
-    """Host and port of a URL."""
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
-
-
 def proxy(url: str) -> str:
     """The proxy that the environment has for a URL, as host and port; empty if there is none."""
-    parts = urlsplit(url)
-    proxies = getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all") or ""
-    if not found or proxy_bypass(parts.hostname or ""):
-        return ""
-    return urlsplit(found if "://" in found else f"//{found}").netloc.rpartition("@")[2]
+    return urlsplit(proxy_of(url)).netloc.rpartition("@")[2]
 
 
 async def resolve(host: str, port: int) -> list[str]:

@@ -15,12 +15,12 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from eventbridge_cli import __version__
-from eventbridge_cli.endpoints import is_loopback
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.names import name_of
 from eventbridge_cli.lake.payload import Encoder, LakeObject
 from eventbridge_cli.lake.thread import in_thread
+from eventbridge_cli.proxies import is_loopback
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig

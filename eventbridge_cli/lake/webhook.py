@@ -12,15 +12,15 @@ import httpx
 
 from eventbridge_cli import __version__
 from eventbridge_cli.certificates import certificates
-from eventbridge_cli.endpoints import is_loopback
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.names import name_of
 from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import BATCH_BYTES, Content
 from eventbridge_cli.lake.thread import in_thread
+from eventbridge_cli.proxies import is_loopback
 from eventbridge_cli.secret import SecretText
-from eventbridge_cli.transport import Transport, by_proxy, retry_after
+from eventbridge_cli.transport import Transport, retry_after
 
 _CHECK = "check"
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
@@ -71,7 +71,7 @@ class WebhookTarget:
         self._secret = secret
         self._clock = clock
         self._client = httpx.AsyncClient(
-            **(by_proxy(certificates) or {"transport": Transport(certificates, most=0)}),
+            transport=Transport(certificates, most=0),
             headers={"User-Agent": f"ebingest/{__version__}", "Content-Type": "application/x-ndjson"},
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
         )

@@ -148,6 +148,16 @@ def test_a_port_where_nobody_listens(tmp_path: Path) -> None:
     assert "connection refused" in report.told("token connection")
 
 
+def test_another_address_of_this_machine_has_no_proxy(tmp_path: Path) -> None:
+    """What is said of 127.0.0.2 is said of that address, whatever proxy the environment has."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        url = f"http://127.0.0.2:{taken.getsockname()[1]}"
+        report = examined(tmp_path, settings(url, HTTP_PROXY="http://127.0.0.1:9"))
+    assert report.told("token host") == "127.0.0.2, which is an address "
+    assert "can't be spoken to: connection refused" in report.told("token connection")
+
+
 def test_a_server_that_speaks_no_tls(tmp_path: Path, sandbox: SandboxProcess) -> None:
     """Https to a server of plain http."""
     report = examined(tmp_path, settings(sandbox.url.replace("http:", "https:")))

@@ -202,6 +202,23 @@ def test_the_body_of_an_answer_does_not_count() -> None:
         thread.join()
 
 
+def test_another_address_of_this_machine_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is posted to 127.0.0.2 does not go to the proxy of the environment."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with socket.create_server(("127.0.0.2", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(100_000)
+                connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        put(webhook(f"http://127.0.0.2:{listening.getsockname()[1]}/in"))
+        thread.join()
+
+
 @pytest.mark.parametrize("proxy", [{}, {"HTTPS_PROXY": "http://127.0.0.1:9"}])
 def test_certificates_that_are_not_there(proxy: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """They are named before anything is sent, with a way out."""
