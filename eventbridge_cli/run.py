@@ -52,6 +52,7 @@ from eventbridge_cli.settings import Settings
 from eventbridge_cli.signals import Deadline, ends_when_asked, first_signal
 from eventbridge_cli.strict import account_only, read_before
 from eventbridge_cli.sync import HandingOver, lanes_of
+from eventbridge_cli.transport import checked_proxy
 
 if sys.platform == "win32":
     uvloop = None
@@ -101,6 +102,8 @@ def ingest(job: Job) -> Summary:
     settings = job.settings
     where = endpoints(settings)
     who = credentials(settings, where, to_ingest=True)
+    for url in [where.ingest_url] if who.access_token is not None else [where.token_url, where.ingest_url]:
+        checked_proxy(url)  # before anything is begun
     folder = settings.state or user_state_path("ebingest")
     places = Places(
         state=job.state or folder,

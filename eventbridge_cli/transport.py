@@ -13,12 +13,14 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from email.utils import parsedate_to_datetime
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple, cast
 
 import httptools
 import httpx
 from msgspec import Struct, field
 
+from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.proxies import proxy_of
 
 _PIECE = 64 * 1024  # bytes
@@ -26,6 +28,7 @@ _MOST_HEADER_BYTES = 64 * 1024
 _PACKED_PIECE = 4 * 1024  # may unpack to a thousand times that
 _CONTINUE = range(100, 200)
 _FIRST_ERROR = 400
+_LAST_PORT = 65_535
 # RFC 9110, section 5.5: visible characters with spaces and tabs between them, and obs-text.
 _FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
@@ -270,10 +273,14 @@ class Transport(httpx.AsyncBaseTransport):
         self._by_proxy: dict[Origin, httpx.AsyncHTTPTransport | None] = {}
 
     def by_proxy(self, origin: Origin) -> httpx.AsyncHTTPTransport | None:
-        """What speaks to the proxy that stands before an origin; None if there is none, so that `exchange` serves."""
+        """What speaks to the proxy that stands before an origin; None if there is none, so that `exchange` serves.
+
+        Raises:
+            ConfigurationError: the proxy is none that can be spoken to.
+        """
         if origin not in self._by_proxy:
             scheme = "https" if origin.secure else "http"
-            proxy = proxy_of(str(httpx.URL(scheme=scheme, host=origin.host, port=origin.port)))
+            proxy = checked_proxy(str(httpx.URL(scheme=scheme, host=origin.host, port=origin.port)))
             self._by_proxy[origin] = (
                 httpx.AsyncHTTPTransport(verify=self._context(), limits=self._limits, proxy=proxy) if proxy else None
             )
@@ -356,6 +363,34 @@ class Transport(httpx.AsyncBaseTransport):
         self._idle.clear()
         for by_proxy in filter(None, self._by_proxy.values()):
             await by_proxy.aclose()
+
+
+def checked_proxy(url: str) -> httpx.Proxy | None:
+    """The proxy that the environment has for a URL.
+
+    Raises:
+        ConfigurationError: it is none that can be spoken to.
+    """
+    found = proxy_of(url)
+    if found is None:
+        return None
+    try:
+        proxy = httpx.Proxy(found.url)
+        is_address = bool(proxy.url.host) and (proxy.url.port or 0) <= _LAST_PORT
+    except (ValueError, httpx.InvalidURL):
+        is_address = False
+    if not is_address:
+        # It is not quoted, as it may hold a password.
+        raise ConfigurationError(
+            f"{found.variable} is no URL of a proxy that can be spoken to.",
+            "Write it as in http://host:8080, unset it, or name in NO_PROXY what is reached without it.",
+        )
+    if proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
+        raise ConfigurationError(
+            f"{found.variable} names a SOCKS proxy, which takes socksio to speak to, and that is not installed.",
+            "Install it with: pip install socksio. Or name a proxy that speaks HTTP.",
+        )
+    return proxy
 
 
 def head(method: bytes, path: bytes, headers: Headers) -> bytes:

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "cores": set(),
     "secret": set(),
     "proxies": set(),
-    "transport": {"proxies"},
+    "transport": {"errors", "proxies"},
     "certificates": {"errors"},
     "settings": {"errors", "secret"},
     "signals": {"errors"},
@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "left_over": NOUNS | {"excerpt", "settings", "endpoints", "delivery", "ledger", "lake", "sync", "signals"},
     "credentials": {"errors", "settings", "endpoints", "delivery"},
     "strict": NOUNS | {"intake", "ledger", "signals"},
-    "run": NOUNS | rooms("excerpt settings endpoints credentials strict intake delivery ledger sync signals"),
+    "run": NOUNS | rooms("excerpt settings endpoints credentials strict intake transport delivery ledger sync signals"),
     "doctor": NOUNS | rooms("excerpt settings endpoints credentials proxies delivery ledger watch"),
     "cli": NOUNS
     | rooms("cores excerpt settings endpoints credentials wording intake delivery ledger run sync")

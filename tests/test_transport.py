@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import json
 import os
+import re
 import socket
 import ssl
 import threading
@@ -13,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
-from support import audit_lines, ebingest, lines, scripted
+from support import audit_lines, ebingest, lines, scripted, without
 
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, _DirectClient, build_client
@@ -498,6 +500,34 @@ def test_exceptions_from_the_proxy(exceptions: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("NO_PROXY", exceptions)
     url = "https://api.mypurecloud.de/api/v2/events/ingest"
     assert (goes_straight(url), proxy(url)) == (straight, "" if straight else "127.0.0.1:9")
+
+
+BAD_PROXIES = [
+    "HTTPS_PROXY=foo:bar",
+    "https_proxy=ftp://x",
+    "HTTPS_PROXY=http://",
+    "HTTPS_PROXY=http://:s3cr3t@host:99999",
+    "ALL_PROXY=socks5://127.0.0.1:1",
+]
+
+
+@pytest.mark.parametrize("proxy", BAD_PROXIES)
+def test_a_proxy_that_can_not_be_one(tmp_path: Path, proxy: str) -> None:
+    """Exit 3 with the variable and what to do, before anything is begun; where no proxy is asked, nobody minds it."""
+    variable, _, value = proxy.partition("=")
+    env = {"GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s", variable: value}
+    env |= without("socksio", tmp_path / "site")
+    there = env | {"GENESYS_ENV": "mypurecloud.de"}
+    for command in ("ingest", "token"):
+        run = ebingest(command, cwd=tmp_path, env=there, stdin=lines(3), check=[3])
+        assert variable.encode() in run.stderr
+        assert re.search(rb"NO_PROXY|pip install socksio", run.stderr)
+        assert b"s3cr3t" not in run.stderr
+    assert not list(tmp_path.rglob("*.jsonl"))
+    doctor = json.loads(ebingest("doctor", "-o", "json", cwd=tmp_path, env=there, check=[3]).stdout)
+    assert any(each["state"] == "bad" and variable in each["detail"] for each in doctor["findings"])
+    with scripted({}) as url:
+        ebingest("ingest", cwd=tmp_path, env=env | {"GENESYS_ENV": url}, stdin=lines(3), check=[0])
 
 
 def test_what_is_for_this_machine_goes_to_no_proxy(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ssl import SSLError, SSLObject, cert_time_to_seconds
-from urllib.parse import urlsplit
 
 import httpx
 from msgspec import Struct
@@ -19,7 +18,8 @@ from eventbridge_cli.delivery.ingester import CLIENT_VERSION
 from eventbridge_cli.delivery.oauth import Token
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, Renew, Retry, Stop, verdict
 from eventbridge_cli.errors import CredentialsError, EndpointError, PendingError
-from eventbridge_cli.proxies import address, proxy_of
+from eventbridge_cli.proxies import address
+from eventbridge_cli.transport import checked_proxy
 
 _EMPTY = Chunk.of([])
 
@@ -37,8 +37,13 @@ class Contact(Struct, frozen=True):
 
 
 def proxy(url: str) -> str:
-    """The proxy that the environment has for a URL, as host and port; empty if there is none."""
-    return urlsplit(proxy_of(url)).netloc.rpartition("@")[2]
+    """The proxy that the environment has for a URL, as host and port; empty if there is none.
+
+    Raises:
+        ConfigurationError: it is none that can be spoken to.
+    """
+    found = checked_proxy(url)
+    return "" if found is None else found.url.netloc.decode()
 
 
 async def resolve(host: str, port: int) -> list[str]:

@@ -20,7 +20,7 @@ from eventbridge_cli.lake.target import BATCH_BYTES, Content
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.proxies import is_loopback
 from eventbridge_cli.secret import SecretText
-from eventbridge_cli.transport import Transport, retry_after
+from eventbridge_cli.transport import Transport, checked_proxy, retry_after
 
 _CHECK = "check"
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
@@ -40,8 +40,8 @@ class WebhookTarget:
         clock: seconds since 1970.
 
     Raises:
-        ConfigurationError: there is no secret, the URL is plain http to another machine, or the certificates that the
-            environment names can't be read.
+        ConfigurationError: there is no secret, the URL is plain http to another machine, or the certificates or the
+            proxy that the environment names can't be used.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class WebhookTarget:
                 "Set EBINGEST_WEBHOOK_SECRET to a long random text, and give the receiver the same.",
             )
         self._url = parts.geturl()
+        checked_proxy(self._url)
         self._content = content
         self._secret = secret
         self._clock = clock

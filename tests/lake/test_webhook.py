@@ -219,6 +219,14 @@ def test_another_address_of_this_machine_is_reached_without_a_proxy(monkeypatch:
         thread.join()
 
 
+def test_a_proxy_that_can_not_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named when the target is opened; of a receiver on this machine no proxy is asked."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://x")
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY"):
+        webhook("https://lake.example/in")
+    webhook("https://127.0.0.1:9/in")
+
+
 @pytest.mark.parametrize("proxy", [{}, {"HTTPS_PROXY": "http://127.0.0.1:9"}])
 def test_certificates_that_are_not_there(proxy: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """They are named before anything is sent, with a way out."""
