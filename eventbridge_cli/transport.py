@@ -8,11 +8,13 @@ It has two doors: httpx's, and `exchange` for requests that are ready as they ar
 
 import asyncio
 import re
+import socket
 import ssl
 import sys
+from asyncio.staggered import staggered_race
 from collections.abc import AsyncIterator, Callable, Iterable
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple, cast
 
@@ -29,6 +31,7 @@ _PACKED_PIECE = 4 * 1024  # may unpack to a thousand times that
 _CONTINUE = range(100, 200)
 _FIRST_ERROR = 400
 _LAST_PORT = 65_535
+_HEAD_START = 0.25  # seconds that an address has before the next one is tried as well (RFC 8305, section 8)
 # RFC 9110, section 5.5: visible characters with spaces and tabs between them, and obs-text.
 _FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
@@ -344,8 +347,7 @@ class Transport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(seconds):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: _Connection(self._most),
-                    origin.host,
-                    origin.port,
+                    sock=await _reach(origin),
                     ssl=context,
                     server_hostname=origin.host if origin.secure else None,
                 )
@@ -363,6 +365,32 @@ class Transport(httpx.AsyncBaseTransport):
         self._idle.clear()
         for by_proxy in filter(None, self._by_proxy.values()):
             await by_proxy.aclose()
+
+
+async def _reach(origin: Origin) -> socket.socket:
+    """A socket to the first of a host's addresses that answers; one that says nothing holds up the next but shortly.
+
+    What asyncio has for that (`happy_eyeballs_delay`) uvloop has not.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def reach(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> socket.socket:
+        reaching = socket.socket(family, kind, protocol)
+        try:
+            reaching.setblocking(False)  # noqa: FBT003 - that is its signature
+            await loop.sock_connect(reaching, address)
+        except BaseException:
+            reaching.close()
+            raise
+        return reaching
+
+    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    attempts = [partial(reach, family, kind, protocol, address) for family, kind, protocol, _, address in found]
+    reached: socket.socket | None
+    reached, _, errors = await staggered_race(attempts, _HEAD_START)
+    if reached is None:
+        raise next(filter(None, reversed(errors)))
+    return reached
 
 
 def checked_proxy(url: str) -> httpx.Proxy | None:

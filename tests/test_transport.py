@@ -9,12 +9,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import trustme
+import uvloop
 from support import audit_lines, ebingest, lines, scripted, without
 
 from eventbridge_cli import __version__
@@ -307,6 +309,53 @@ def test_nobody_listens() -> None:
         post(f"http://127.0.0.1:{port}/")
     with pytest.raises(httpx.UnsupportedProtocol):
         post("ftp://127.0.0.1/")
+
+
+@contextmanager
+def deaf() -> Iterator[tuple[str, int]]:
+    """An address that leaves all who knock without an answer: its listener has as many waiting as it will have."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as stack:
+        address = listening.getsockname()
+        for _ in range(3):
+            knocking = stack.enter_context(socket.socket())
+            knocking.setblocking(False)  # noqa: FBT003 - that is its signature
+            knocking.connect_ex(address)
+        yield address
+
+
+def by_addresses(addresses: Sequence[tuple[str, int]], loop: Callable[[], asyncio.AbstractEventLoop]) -> int:
+    """The status of a POST to a host that has these addresses."""
+
+    async def run() -> int:
+        running = asyncio.get_running_loop()
+        known = running.getaddrinfo
+
+        async def resolve(host: Any, *ports: Any, **hints: Any) -> list[Any]:
+            if host != "several.example":
+                return await known(host, *ports, **hints)
+            return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address) for address in addresses]
+
+        running.getaddrinfo = resolve  # type: ignore[method-assign]
+        async with httpx.AsyncClient(transport=Transport(ssl.create_default_context, most=1000), timeout=2) as client:
+            return (await client.post("http://several.example/", content=b"{}")).status_code
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(run())
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_host_of_several_addresses(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """One that says nothing, or nobody listens at, keeps nobody from the next; where all are so, time is kept."""
+    with deaf() as silent, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        refusing = closed.getsockname()
+        for before in ([silent], [refusing], [silent, refusing, silent]):
+            with serving([OK]) as (url, _):
+                assert by_addresses([*before, ("127.0.0.1", httpx.URL(url).port or 0)], loop) == 200
+        with pytest.raises(httpx.ConnectTimeout):
+            by_addresses([refusing, silent], loop)
+        with pytest.raises(httpx.ConnectError):
+            by_addresses([refusing, refusing], loop)
 
 
 @pytest.mark.parametrize("value", ["t0k3n\r\nX-Injected: 1", "t0k3n\nb", "t0k3n\0b", " t0k3n", "t0k3n ", "t0k3n\x7fb"])
