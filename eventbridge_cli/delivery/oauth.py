@@ -23,6 +23,7 @@ from eventbridge_cli.transport import retry_after
 RENEW_EARLY = 60.0
 """Seconds before a token runs out from which on it is renewed; half its lifetime if that is less."""
 
+_MOST_SECONDS = 1e10  # three centuries: what is said to live longer has a lifetime that is not known
 _POLICY = Policy(max_attempts=5, max_elapsed=120.0)
 _RATE_LIMITED = b"rate limit exceeded"
 _REFUSALS = {400, 401, 403}  # what a token endpoint says to credentials that it does not know
@@ -173,7 +174,7 @@ class GenesysAuth:
         value, lifetime, scope = (document.get(name) for name in ("access_token", "expires_in", "scope"))
         if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
             raise EndpointError(f"{bare(where.token_url)} answered without a token.", _CHECK_URL)
-        seconds = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else None
+        seconds = float(lifetime) if isinstance(lifetime, int | float) and 0 < lifetime <= _MOST_SECONDS else None
         scope = scope if isinstance(scope, str) else where.scope
         self._note(TokenIssued(seconds or 0.0, scope, self._clock() - began))
         if seconds is None:

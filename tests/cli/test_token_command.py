@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ebingest, scripted
+from support import ebingest, lines, scripted
 
 from eventbridge_cli.sandbox.process import SandboxProcess
 
@@ -61,6 +61,20 @@ def test_wrong_credentials_name_id_secret_and_region(tmp_path: Path, sandbox: Sa
     for word in (b"GENESYS_CLIENT_ID", b"GENESYS_CLIENT_SECRET", b"region", sandbox.url.encode()):
         assert word in run.stderr
     assert b"wr0ng-c4n4ry" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    "lifetime", [str(10**400), "1e999", "Infinity", "-Infinity", "NaN", "-1", "0", "null", '"soon"', "1e11"]
+)
+def test_a_lifetime_that_makes_no_sense_is_not_known(tmp_path: Path, lifetime: str) -> None:
+    """The token serves, and nothing is said of its lifetime."""
+    body = f'{{"access_token": "t0k3n", "expires_in": {lifetime}}}'
+    with scripted({"tokens": [{"body": body}] * 3}) as url:
+        env = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "x", "GENESYS_CLIENT_SECRET": "y"}
+        run = ebingest("token", "-o", "json", cwd=tmp_path, env=env, check=[0])
+        assert json.loads(run.stdout)["seconds_left"] is None
+        assert b"good for" not in ebingest("token", cwd=tmp_path, env=env, check=[0]).stderr
+        ebingest("ingest", cwd=tmp_path, env=env, stdin=lines(3), check=[0])
 
 
 PAGE = "<!doctype html><title>No</title>"
