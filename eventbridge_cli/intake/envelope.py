@@ -6,7 +6,7 @@ from msgspec import MsgspecError
 
 from eventbridge_cli.fields import FIELDS
 from eventbridge_cli.flow import Problem
-from eventbridge_cli.intake.trimming import members_of
+from eventbridge_cli.members import members_of
 
 ENVELOPE = re.compile(rb'\{[ \t\r\n]*+"events"[ \t\r\n]*+:[ \t\r\n]*+\[')
 """How one begins, up to the bracket of its list."""

@@ -75,7 +75,10 @@ def _open(item: RawRecord, letter: dict[str, Any], text: str) -> RawRecord | Rej
 
 
 def _own_text(letter: str) -> str:
-    """The record as a letter, which is known to be JSON, has it: decoded, it would lose digits."""
+    """The record as a letter, which is known to be JSON, has it: decoded, it would lose digits.
+
+    `members_of` would not do: the name of a source that is no UTF-8 stands there with lone surrogates.
+    """
     found, at = "", _past("{", letter, 0)
     while letter[at] != "}":
         field, at = _decode(letter, at)

@@ -13,7 +13,7 @@ from msgspec import MsgspecError
 from eventbridge_cli.bulk import WrittenLines
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.intake.sources import BLOCK, Source
-from eventbridge_cli.intake.trimming import members_of
+from eventbridge_cli.members import members_of
 
 if TYPE_CHECKING:
     from array import array

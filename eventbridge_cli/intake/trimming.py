@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec import Raw
-from msgspec.json import Decoder
 
 from eventbridge_cli.fields import FIELDS, ROUTING_FIELDS
+from eventbridge_cli.members import members_of
 
 _ROUTING = "routingMetadata"
 
@@ -17,9 +17,6 @@ def _beginnings(names: Iterable[str]) -> dict[str, bytes]:
 
 
 _EVENT_MEMBERS, _ROUTING_MEMBERS = _beginnings(FIELDS), _beginnings(ROUTING_FIELDS)
-
-members_of = Decoder(dict[str, Raw]).decode
-"""The members of a JSON object, each with its own text."""
 
 
 class Trimmed(NamedTuple):

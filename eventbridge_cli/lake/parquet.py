@@ -1,8 +1,6 @@
 """Events as Parquet: the wire schema in typed columns, one file for each UTC date."""
 
 import io
-import json
-import re
 from collections import defaultdict
 from typing import Any
 
@@ -12,6 +10,7 @@ from pyarrow import parquet
 from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.payload import LakeObject, microseconds, path, records, utc_date
 from eventbridge_cli.lake.target import Content
+from eventbridge_cli.members import members_of
 from eventbridge_cli.schema import bulk_validator
 
 SCHEMA = pa.schema(
@@ -33,10 +32,6 @@ SCHEMA = pa.schema(
 """The columns; `request_id` leads to the receipt and the audit file."""
 
 _VALIDATOR = bulk_validator(strict=False)
-# Numbers are only passed over, so their digits are left alone.
-_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
-_BEFORE_A_NAME = re.compile(r"[{,\s]*")
-_BEFORE_A_VALUE = re.compile(r"\s*:\s*")
 
 
 def event_tables(batch: Batch) -> list[LakeObject]:
@@ -59,7 +54,7 @@ def _row(body: bytes, request_id: str) -> dict[str, Any]:
         "queue_id": routing["queueId"],
         "skill": routing["skill"],
         "action_type": routing["actionType"],
-        "attributes": member(body.decode(), "attributes") if "attributes" in event else None,
+        "attributes": bytes(members_of(body)["attributes"]).decode() if "attributes" in event else None,
         "schema_version": event["schemaVersion"],
         "request_id": request_id,
     }
@@ -69,29 +64,3 @@ def _file(rows: list[dict[str, Any]]) -> bytes:
     file = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), file, compression="zstd")
     return file.getvalue()
-
-
-def member(text: str, name: str) -> str:
-    """The value of a member of the JSON object `text`, as its author wrote it; the last one of that name counts.
-
-    Raises:
-        KeyError: there is no such member.
-    """
-    found = None
-    position = _skip(_BEFORE_A_NAME, text, 0)
-    while text[position] != "}":
-        here, position = _DECODER.raw_decode(text, position)
-        start = _skip(_BEFORE_A_VALUE, text, position)
-        _, position = _DECODER.raw_decode(text, start)
-        if here == name:
-            found = text[start:position]
-        position = _skip(_BEFORE_A_NAME, text, position)
-    if found is None:
-        raise KeyError(name)
-    return found
-
-
-def _skip(pattern: re.Pattern[str], text: str, position: int) -> int:
-    match = pattern.match(text, position)
-    assert match  # noqa: S101 - valid JSON has one there
-    return match.end()

@@ -5,21 +5,12 @@ import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from lake_support import batch, entry
 from pyarrow import parquet
 from support import SAMPLES, line
 
 from eventbridge_cli.facts import Batch
-from eventbridge_cli.lake.parquet import SCHEMA, event_tables, member
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
-    max_leaves=8,
-)
+from eventbridge_cli.lake.parquet import SCHEMA, event_tables
 
 
 def read(whole: Batch) -> pa.Table:
@@ -60,18 +51,3 @@ def test_the_same_batch_gives_the_same_bytes() -> None:
     first, second = event_tables(whole)
     assert [first.path, second.path] == [f"date=2026-03-0{day}/{whole.name}.parquet" for day in (2, 5)]
     assert event_tables(whole) == [first, second]
-
-
-@given(st.dictionaries(st.text(), JSON, min_size=1, max_size=4), st.sampled_from([None, 2]), st.data())
-def test_a_member_is_cut_out_as_it_stands(document: dict[str, object], indent: int | None, data: st.DataObject) -> None:
-    """Of any JSON object, however it is laid out, any member's text is found."""
-    name = data.draw(st.sampled_from(sorted(document)))
-    text = json.dumps(document, indent=indent, ensure_ascii=data.draw(st.booleans()))
-    assert json.loads(member(text, name)) == document[name]
-    with pytest.raises(KeyError):
-        member(text, "".join(document) + "x")
-
-
-def test_the_last_of_two_members_counts() -> None:
-    """As it does for every parser that the event went through before."""
-    assert member('{"a": 1, "b": 2, "a": 3.0}', "a") == "3.0"
