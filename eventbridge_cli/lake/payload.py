@@ -11,14 +11,13 @@ from io import BytesIO
 
 from msgspec import Struct, field
 
+from eventbridge_cli.bulk import Rows
 from eventbridge_cli.errors import TargetError
 from eventbridge_cli.facts import Batch, OutboxEntry
 from eventbridge_cli.fields import parse_event_time
 from eventbridge_cli.lake.target import Content, Format
-from eventbridge_cli.schema import bulk_validator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_VALIDATOR = bulk_validator(strict=False)
 
 
 class LakeObject(Struct, frozen=True):
@@ -98,8 +97,9 @@ def receipt_lines(batch: Batch) -> list[LakeObject]:
 def event_lines(batch: Batch) -> list[LakeObject]:
     """The events' own bytes as NDJSON, partitioned by the date of their `eventTime`."""
     days = defaultdict(list)
-    for _, body in records(batch, Content.EVENTS):
-        days[utc_date(microseconds(_VALIDATOR.validate_json(body)["eventTime"]))].append(body)
+    bodies = [body for _, body in records(batch, Content.EVENTS)]
+    for body, names in zip(bodies, Rows.read(bodies), strict=True):
+        days[utc_date(microseconds(names.eventTime))].append(body)
     return [LakeObject(path(batch, day, "ndjson"), [_lines(lines)]) for day, lines in sorted(days.items())]
 
 

@@ -80,6 +80,15 @@ def test_odd_times_have_a_date(time: str, day: str) -> None:
     assert only.path.startswith(f"date={day}/")
 
 
+def test_a_time_is_read_as_every_parser_reads_it() -> None:
+    """Of two times the last counts, however it is spelled, and those of other objects are none."""
+    attributes = {"eventTime": "2026-03-05T00:00:00Z"}
+    twice = line(0, attributes=attributes)[:-1] + b', "event\\u0054ime" :\t"2026\\u002d03-04T00:00:00Z" }'
+    [only] = event_lines(batch(entry(0, twice)))
+    assert only.path.startswith("date=2026-03-04/")
+    assert only.data == twice + b"\n"
+
+
 def test_events_that_the_outbox_does_not_have_are_missed() -> None:
     """An entry without events is an error where events are wanted: nothing passes for handed over in silence."""
     bare = OutboxEntry("request-1", "run-1", datetime.now(UTC), b"{", packed(b""))
