@@ -188,4 +188,4 @@ class TokenIssued(Struct, frozen=True):
     seconds: float
 
 
-Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicate | Event | HandOver
+Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicate | HandOver

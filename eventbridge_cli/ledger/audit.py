@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.chunks import Events
 from eventbridge_cli.facts import Answered, Attempt, Fact, HandOver, Receipt, Retried, Split, Submitted, TokenIssued
-from eventbridge_cli.flow import Duplicate, Event, Origin, Rejection
+from eventbridge_cli.flow import Duplicate, Origin, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines
 
 CHAIN_START = "0" * 64
@@ -63,7 +63,7 @@ class AuditLogger:
         self._previous = line_hash(line)
 
     def note(self, fact: Fact) -> None:
-        """Write down a fact; an event that merely came in is none yet.
+        """Write down a fact. That a chunk is posted again, or answered, is told by what follows on it.
 
         Raises:
             StorageError: the file can't be written.
@@ -86,7 +86,7 @@ class AuditLogger:
             case HandOver(target, batch, entries, state, message):
                 why = {"message": message} if message else {}
                 self.write("DATA_LAKE_SYNC", target=target, batch=batch, entries=entries, state=state, **why)
-            case Event() | Submitted() | Answered():
+            case Submitted() | Answered():
                 pass
 
     def _rejection(self, rejection: Rejection) -> None:
