@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.bulk import Checked, Lines, Named, Names, Rows
-from eventbridge_cli.flow import Event, Origin
+from eventbridge_cli.flow import Duplicate, Event, Origin, Rejection
 
 ENVELOPE_OPEN = b'{"events":['
 ENVELOPE_CLOSE = b"]}"
@@ -232,6 +232,10 @@ class Chunk(Struct, frozen=True, dict=True):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _shipped, (self.body, self.events.shipped())
+
+
+Item = Chunk | Rejection | Duplicate
+"""What comes out of the intake to be sent or accounted for."""
 
 
 def _shipped(body: bytes, events: dict[str, Any]) -> Chunk:

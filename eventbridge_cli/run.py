@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from platformdirs import user_state_path
 
 from eventbridge_cli import __version__
-from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.chunks import Chunk, Item
 from eventbridge_cli.credentials import credentials
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.client import build_client
@@ -33,7 +33,7 @@ from eventbridge_cli.errors import (
 )
 from eventbridge_cli.excerpt import bare
 from eventbridge_cli.facts import Fact, Receipt
-from eventbridge_cli.flow import DeliveredKeys, Duplicate, Rejection
+from eventbridge_cli.flow import DeliveredKeys, Rejection
 from eventbridge_cli.intake.apart import LENGTH_BYTES
 from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.letters import Letters
@@ -58,9 +58,6 @@ if sys.platform == "win32":
     uvloop = None
 else:
     import uvloop
-
-
-Item = Chunk | Rejection | Duplicate
 
 
 def _show_nothing(_tally: Tally, _meter: Meter) -> AbstractContextManager[None]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.chunks import Chunk, Item
 from eventbridge_cli.errors import StorageError
-from eventbridge_cli.flow import Duplicate, Rejection
+from eventbridge_cli.flow import Rejection
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import BLOCK, Meter, Source, open_packed
 from eventbridge_cli.ledger.account import ErrorBudget
@@ -61,9 +61,7 @@ def _copied(source: Source, copy: Path) -> Source:
     return Source(source.name, copy)
 
 
-def account_only(
-    items: Iterator[Chunk | Rejection | Duplicate], ledger: Ledger, budget: ErrorBudget, may_go_on: Callable[[], None]
-) -> None:
+def account_only(items: Iterator[Item], ledger: Ledger, budget: ErrorBudget, may_go_on: Callable[[], None]) -> None:
     """Account for an input of which `--strict` lets nothing be sent.
 
     Args:

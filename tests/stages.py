@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterable, Iterator
 
 from eventbridge_cli.bulk import Checked
-from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.chunks import Item
 from eventbridge_cli.flow import Duplicate, Event, Outcome, RawRecord, Rejection
 from eventbridge_cli.intake import chunk as chunking
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
@@ -54,6 +54,6 @@ def dedupe(items: Iterable[Event | Rejection], key: Key, cache: DeduplicationCac
 
 def chunk(
     items: Iterable[Outcome], *, max_events: int = chunking.MAX_EVENTS, max_bytes: int = chunking.MAX_BYTES
-) -> Iterator[Chunk | Rejection | Duplicate]:
+) -> Iterator[Item]:
     """Chunks of events that come one by one."""
     return chunking.chunk((Checked.of([item]) for item in items), max_events=max_events, max_bytes=max_bytes)

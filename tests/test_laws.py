@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from stages import chunk, dedupe, records, validate
 from support import line
 
-from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.chunks import Chunk, Item
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.errors import EbingestError
 from eventbridge_cli.facts import Fact, Receipt
-from eventbridge_cli.flow import Duplicate, Event, Rejection
+from eventbridge_cli.flow import Duplicate, Event
 from eventbridge_cli.intake.cut import Cutter
 from eventbridge_cli.intake.dedupe import DeduplicationCache
 from eventbridge_cli.intake.key import Key
@@ -33,7 +33,7 @@ BROKEN = [b"not json", b'{"a": "open', b'{"a": [1}', b'{"eventType":', b"{}", b"
 STATUSES = [200, 200, 200, 204, 400, 401, 403, 408, 413, 429, 500, 501, 503, 302, 0]
 
 
-def intake(data: bytes, max_bytes: int = 500_000) -> list[Chunk | Rejection | Duplicate]:
+def intake(data: bytes, max_bytes: int = 500_000) -> list[Item]:
     stream = io.BytesIO(data)
     cut = Cutter("input", stream.read, 100_000).records()
     return list(chunk(dedupe(validate(cut), Key(), DeduplicationCache()), max_events=7, max_bytes=max_bytes))
@@ -63,7 +63,7 @@ class Server:
         return httpx.Response(status, json={"errors": named} if status != 204 else None, headers={"retry-after": "1"})
 
 
-def deliver(items: list[Chunk | Rejection | Duplicate], server: Server, seed: int) -> tuple[Tally, list[Fact]]:
+def deliver(items: list[Item], server: Server, seed: int) -> tuple[Tally, list[Fact]]:
     """Send `items` to `server` on a clock that jumps; gives the tally and all facts."""
     tally, facts, now = Tally(), list[Fact](), [0.0]
 

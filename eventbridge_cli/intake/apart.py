@@ -7,13 +7,10 @@ from contextlib import AbstractContextManager
 
 from msgspec.structs import replace
 
-from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.chunks import Chunk, Item
 from eventbridge_cli.errors import known
-from eventbridge_cli.flow import Duplicate, Rejection
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.share import forked
-
-Item = Chunk | Rejection | Duplicate
 
 LENGTH_BYTES = 8
 """Before each message stands its length; a message is `(bytes read so far, items)`, None at the end, or an error."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from eventbridge_cli.bulk import Checked
-from eventbridge_cli.chunks import ENVELOPE_CLOSE, ENVELOPE_OPEN, Chunk, Events
-from eventbridge_cli.flow import Duplicate, Event, Problem, Reason, Rejection, Stage
+from eventbridge_cli.chunks import ENVELOPE_CLOSE, ENVELOPE_OPEN, Chunk, Events, Item
+from eventbridge_cli.flow import Event, Problem, Reason, Rejection, Stage
 
 MAX_EVENTS = 100
 MAX_BYTES = 500_000
@@ -16,7 +16,7 @@ def chunk(
     *,
     max_events: int = MAX_EVENTS,
     max_bytes: int = MAX_BYTES,
-) -> Iterator[Chunk | Rejection | Duplicate]:
+) -> Iterator[Item]:
     """Gather events, in order, into chunks of at most `max_events` and `max_bytes`, envelope and commas counted.
 
     Rejections and duplicates pass through. An event that alone is too large becomes a rejection.

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from eventbridge_cli.bulk import Checked, Lines
-from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.chunks import Chunk, Item
 from eventbridge_cli.fields import parse_event_time
-from eventbridge_cli.flow import DeliveredKeys, Duplicate, Event, Origin, Outcome, Rejection
+from eventbridge_cli.flow import DeliveredKeys, Duplicate, Event, Origin, Outcome
 from eventbridge_cli.intake.spelling import checksums
 
 _MOST_FOR_A_FIRST = 16  # lines, of which each takes 4 bytes while any of them is the first of its key
@@ -143,9 +143,7 @@ class DeduplicationCache:
             heapq.heapify(self._by_time)
 
 
-def skip_delivered(
-    items: Iterator[Chunk | Rejection | Duplicate], delivered: DeliveredKeys
-) -> Iterator[Chunk | Rejection | Duplicate]:
+def skip_delivered(items: Iterator[Item], delivered: DeliveredKeys) -> Iterator[Item]:
     """Turn events that an earlier run delivered into duplicates; what is left of their chunk stays together.
 
     It comes after cutting, not before, so that a run that resumes another cuts the same chunks: a body whose fate is

@@ -7,7 +7,7 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from eventbridge_cli.bulk import Checked
-from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.chunks import Item
 from eventbridge_cli.flow import Duplicate, Event, RawRecord, Rejection
 from eventbridge_cli.intake.chunk import MAX_BYTES, MAX_EVENTS, chunk
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Glance
@@ -86,7 +86,7 @@ class Intake(Struct, frozen=True, kw_only=True):
         cache = DeduplicationCache(window=self.window, size=self.window_size)
         return map(cache.sift, self.checked(keyed=True, to_copy=to_copy))
 
-    def chunks(self) -> Iterator[Chunk | Rejection | Duplicate]:
+    def chunks(self) -> Iterator[Item]:
         """What is to be sent, in chunks.
 
         Events that have a key in common are several all the same where keys are forgotten: what is remembered of them
