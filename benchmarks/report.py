@@ -21,7 +21,7 @@ import platform, re
 from importlib.metadata import PackageNotFoundError, requires, version
 names = [re.match(r"[\\w.-]+", text)[0] for text in requires("ebingest") or () if "extra ==" not in text]
 print("Python", platform.python_version())
-for name in ("ebingest", *names, "uvloop"):
+for name in ("ebingest", *names):
     try:
         print(name, version(name))
     except PackageNotFoundError:
