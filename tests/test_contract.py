@@ -266,15 +266,22 @@ def test_every_exit_code_is_told() -> None:
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def told_of(command: str) -> str:
+    """What the README says of a command: its own section, and the paragraphs before all of them that name it."""
+    chapter = README.partition("\n## Commands\n")[2].partition("\n## ")[0]
+    before, *sections = re.split(r"^### ", chapter, flags=re.MULTILINE)
+    [own] = [section for section in sections if re.match(rf".*`ebingest {command}\b", section)]
+    return "\n\n".join([own, *(text for text in before.split("\n\n") if f"`{command}`" in text)])
+
+
 def test_the_readme_names_every_command_option_and_variable() -> None:
-    """Nobody has to read the code to find an option: each is in the README by its long name."""
+    """Nobody has to read the code to find an option: each is in the README by its long name, where its command is."""
     every = commands()
     every |= {f"audit {name}": each for name, each in every.pop("audit").commands.items()}
     for name, command in every.items():
-        assert f"`ebingest {name}" in README
-        for parameter in command.params:
-            if parameter.param_type_name == "option" and not parameter.hidden and parameter.name != "help":
-                assert max(parameter.opts, key=len) in README
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", told_of(name)))
+        options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
+        assert {max(option.opts, key=len) for option in options} <= named | {"--help"}, name
     for variable in settings.variables():
         assert f"`{variable}`" in README
 
