@@ -1,12 +1,13 @@
 """How a run is bounded: by errors, by time, by another run, by an endpoint that is down."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,13 +187,47 @@ def test_a_wait_for_the_token_is_cut_short(tmp_path: Path, answer: dict[str, Any
     assert summary["counts"]["pending"] == summary["counts"]["read"]
 
 
-def test_a_strict_run_that_must_end_leaves_nobody_behind(tmp_path: Path) -> None:
-    """A large file, --strict and two processes, and a platform that refuses the client: the run ends at once."""
-    (tmp_path / "events.ndjson").write_bytes(lines(60_000))
-    with SandboxProcess("--fault", "403:1") as sandbox:
-        arguments = ("ingest", "events.ndjson", "--strict", "--jobs", "2", "-o", "json")
-        run = ebingest(*arguments, cwd=tmp_path, env=settings_of(sandbox), check=[3])
-    assert json.loads(run.stdout)["requests"] == 1
+def at_work(session: int) -> set[int]:
+    """The processes of a session that have not ended."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ends at this moment
+            state, _, _, its_session, *_ = path.read_text(encoding="utf-8").rpartition(")")[2].split()
+            if int(its_session) == session and state != "Z":
+                found.add(int(path.parent.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="work is shared among processes on Linux alone")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
+@pytest.mark.parametrize(("source", "processes"), [("events.ndjson", 4), ("-", 2)])
+def test_a_run_that_is_ended_leaves_nobody_behind(
+    tmp_path: Path, source: str, processes: int, name: str, code: int
+) -> None:
+    """A run that shares its work, over a file or a silent pipe, has ended, in order or not: no process is left."""
+    (tmp_path / "events.ndjson").write_bytes(lines(100_000))
+    with SandboxProcess("--latency", "500") as sandbox:
+        env = clean_environment(tmp_path, **settings_of(sandbox))
+        options = ("--jobs", "4", "--grace", "0.3", "--quiet")
+        command = [sys.executable, "-m", "eventbridge_cli", "ingest", source, *options]
+        with subprocess.Popen(command, cwd=tmp_path, env=env, stdin=subprocess.PIPE, start_new_session=True) as process:
+            assert process.stdin is not None
+            if source == "-":
+                process.stdin.write(lines(300))
+                process.stdin.flush()
+            audit = tmp_path / "ingestion_audit.jsonl"
+            while not audit.exists() or b"BATCH_SUBMITTED" not in audit.read_bytes():
+                time.sleep(0.01)
+            assert len(at_work(process.pid)) == processes
+            if name == "SIGINT":
+                os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+            else:
+                process.send_signal(getattr(signal, name))
+            assert process.wait(timeout=30) == code
+            until = time.monotonic() + 10
+            while left := at_work(process.pid):
+                assert time.monotonic() < until, left
+                time.sleep(0.01)
 
 
 def test_what_strict_puts_aside_goes_away(tmp_path: Path) -> None:
