@@ -286,6 +286,19 @@ def test_the_readme_names_every_command_option_and_variable() -> None:
         assert f"`{variable}`" in README
 
 
+def test_the_readme_names_every_module() -> None:
+    """How it is built: each module once, in its room, and none that is not there."""
+    drawn = README.partition("\neventbridge_cli/\n")[2].partition("```")[0]
+    named, here = [], ""
+    for indent, names in re.findall(r"^( {2}| {4})(\w+(?:/|(?: \w+)*))(?: {2}|$)", drawn, re.MULTILINE):
+        if names.endswith("/"):
+            here = names
+        else:
+            named += [here * (indent == " " * 4) + name for name in names.split()]
+    paths = [path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py") if "__" not in path.stem]
+    assert sorted(named) == sorted(path.as_posix() for path in paths)
+
+
 def test_the_two_commands_stand_in_the_readme() -> None:
     """What a newcomer types is there to the letter."""
     sandbox = "pip install -e '.[sandbox]' && ebingest ingest sample_events/interactions.ndjson --sandbox"
