@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, get_args, get_type_hints
 
 import pytest
 import typer
-from support import ROOT, lines
+from msgspec import Struct
+from support import ROOT, audit_lines, lines
 
 import eventbridge_cli
 from eventbridge_cli import errors, settings
@@ -197,6 +198,20 @@ def test_public_names() -> None:
         _ = eventbridge_cli.nothing_of_that_name
 
 
+@pytest.mark.parametrize("name", ["AuditLogger", "DeduplicationCache", "EventBridgeIngester", "GenesysAuth", "Intake"])
+def test_what_public_classes_take_is_public(name: str) -> None:
+    """Whatever class of ours may be given to one of them has a public name itself."""
+    kind = getattr(eventbridge_cli, name)
+    hints = get_type_hints(kind if issubclass(kind, Struct) else kind.__init__)
+    taken = {each for hint in hints.values() for each in (hint, *get_args(hint)) if isinstance(each, type)}
+    ours = {each.__name__ for each in taken if each.__module__.startswith("eventbridge_cli.") and not is_protocol(each)}
+    assert ours <= set(eventbridge_cli.__all__)
+
+
+def is_protocol(kind: type) -> bool:
+    return Protocol in kind.__bases__
+
+
 def test_env_example_names_every_setting() -> None:
     """.env.example has each setting once, with the description and default of the settings, and no other."""
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
@@ -315,3 +330,17 @@ def test_the_library_example_works(tmp_path: Path, sandbox: SandboxProcess) -> N
         [sys.executable, "-c", f"{example}\n\n{call}"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert run.stdout.count("Receipt(") == 3
+
+
+def test_a_library_s_run_can_be_written_down(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    """What the README says beside its example: with a policy, a pace and an audit file."""
+    example = README.partition("## As a library")[2].partition("```python\n")[2].partition("```")[0]
+    [note] = re.findall(r"`(AuditLogger\(.*\.note)`", README)
+    other = example.replace("note=print", f"note={note}, policy=Policy(max_attempts=3), pace=Pace(2)")
+    imports = "from pathlib import Path\nfrom eventbridge_cli import AppendedLines, AuditLogger, Pace, Policy"
+    imports += "\npath, run = Path('audit.jsonl'), 'run-1'"
+    call = f"asyncio.run(main({sandbox.url!r}, {sandbox.client_id!r}, {sandbox.client_secret!r}))"
+    (tmp_path / "events.ndjson").write_bytes(lines(250))
+    subprocess.run([sys.executable, "-c", f"{imports}\n{other}\n\n{call}"], cwd=tmp_path, check=True)
+    facts = [fact["event"] for fact in audit_lines(tmp_path / "audit.jsonl")]
+    assert facts.count("INGESTION_SUCCEEDED") == 3
