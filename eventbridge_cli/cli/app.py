@@ -8,10 +8,9 @@ from importlib import import_module
 from typing import Annotated, Any, TextIO
 
 import typer
-from typer.core import TyperGroup
 
 from eventbridge_cli import __version__
-from eventbridge_cli.cli.parameters import PRINTS_JSON, Command, sparing
+from eventbridge_cli.cli.parameters import PRINTS_JSON, Command, Group
 from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, is_about_output, known
 
 # Nothing can be read from standard input, and nothing can be written to standard output.
@@ -21,7 +20,7 @@ COMMANDS = ("validate", "dedupe", "ingest", "replay", "sync", "status", "report"
 """Each is a function, or a group of commands, in the module of its name."""
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Loads a command when it is called; gives the two ways in which people end one their own exit codes."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature, as below
@@ -38,9 +37,6 @@ class _Commands(TyperGroup):
                 found = single
             self.commands[cmd_name] = typer.main.get_command(found)
         return self.commands[cmd_name]
-
-    def get_params(self, ctx: Any) -> Any:
-        return sparing(super().get_params(ctx))
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
@@ -95,7 +91,7 @@ def ebingest(
       2  usage: an unknown option, a missing file
       3  configuration, credentials or endpoint: mend, and run again
       4  stopped by --max-errors
-      5  some records are pending: run again, and it resumes (sync: some still wait)
+      5  some records are pending: run again to resume (sync: some still wait)
       6  another run holds the same state
      70  a bug of ours       130, 143  interrupted, in order
     """  # noqa: D301 - typer keeps the lines of a paragraph that begins with a backspace

@@ -8,7 +8,7 @@ import typer
 from msgspec.structs import asdict
 
 from eventbridge_cli.cli.loading import Output
-from eventbridge_cli.cli.parameters import Command
+from eventbridge_cli.cli.parameters import Command, Group
 
 if TYPE_CHECKING:
     from eventbridge_cli.ledger.history import RunStory
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 audit = typer.Typer(
     add_completion=False,
     name="audit",
+    cls=Group,
     no_args_is_help=True,
     help="Ask the audit file: is it whole, and what became of a record?",
 )
 
 AuditFile = Annotated[
-    Path | None, typer.Argument(metavar="[AUDIT]", help="The audit file.", show_default="ingestion_audit.jsonl")
+    Path | None, typer.Argument(metavar="AUDIT", help="The audit file.", show_default="ingestion_audit.jsonl")
 ]
 As = Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")]
 

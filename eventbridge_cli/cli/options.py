@@ -21,6 +21,7 @@ class Progress(StrEnum):
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
+        metavar="INPUTS",
         help="Files, folders, quoted globs, or - for standard input (which is also read if nothing is named).",
         show_default=False,
     ),
@@ -39,7 +40,7 @@ Keys = Annotated[
         "--key",
         metavar="PATHS",
         help="Field paths that make two events copies, with commas between them. \\[env: EBINGEST_KEY]",
-        show_default="interactionId,eventType,eventTime",
+        show_default="interactionId, eventType, eventTime",
         rich_help_panel=INTAKE,
     ),
 ]
@@ -137,8 +138,8 @@ Otlp = Annotated[
     bool | None,
     typer.Option(
         "--otlp/--no-otlp",
-        help="Send a trace of the run to an OpenTelemetry collector; the OTEL_ variables say where. "
-        "\\[env: EBINGEST_OTLP]",
+        help="Send a trace of the run to an OpenTelemetry collector; the OTEL_ variables say where; "
+        "--no-otlp: don't. \\[env: EBINGEST_OTLP]",
         show_default="off",
         rich_help_panel=WATCHING,
     ),
@@ -186,7 +187,8 @@ SyncRequired = Annotated[
     bool | None,
     typer.Option(
         "--sync-required/--no-sync-required",
-        help="Exit 5 if something waits for the data lake at the end. \\[env: EBINGEST_SYNC_REQUIRED]",
+        help="Exit 5 if something waits for the data lake at the end; --no-sync-required: don't. "
+        "\\[env: EBINGEST_SYNC_REQUIRED]",
         show_default="off",
         rich_help_panel=LAKE,
     ),

@@ -1,14 +1,16 @@
-"""Parameters that typer converts only where there is something to convert.
+"""Parameters that typer converts only where there is something to convert, and help that is easy to read.
 
 To convert a value it loads half of pydantic, and it does so for values that nobody gave. But a default has its type
 already, as mypy sees to, and names of files are the text that was typed. Whatever else is given, typer converts, and
 says what is wrong with it. This rests on names of typer's that may go: things then take longer, and work the same.
+
+Typer breaks the lines of help where the docstring breaks them, whatever the width of the terminal.
 """
 
 from functools import partial
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 _NAMES = ("process_value", "required", "callback", "default", "multiple", "nargs")
 
@@ -16,17 +18,41 @@ PRINTS_JSON = "prints_json"
 """Where the context of a command line tells whether its command was asked for JSON."""
 
 
-class Command(TyperCommand):
-    """A command with such parameters."""
+class _Ours:
+    def get_params(self, ctx: Any) -> Any:
+        return sparing(super().get_params(ctx))  # type: ignore[misc]  # the other base has it, as below
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        legible(self, self.get_params(ctx))
+        super().format_help(ctx, formatter)  # type: ignore[misc]
+
+
+class Command(_Ours, TyperCommand):
+    """A command with such parameters and such help."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run it; whoever tells of an error is to know whether JSON was asked for."""
         ctx.meta[PRINTS_JSON] = ctx.params.get("output") == "json"  # a file of that name is a path, and equals no text
         return super().invoke(ctx)
 
-    def get_params(self, ctx: Any) -> Any:
-        """All parameters, --help too."""
-        return sparing(super().get_params(ctx))
+
+class Group(_Ours, TyperGroup):
+    """Commands under one name, likewise."""
+
+
+def legible(command: Any, parameters: list[Any]) -> None:
+    """Let paragraphs flow, but for those that begin with a backspace, and leave more of the width to what is said.
+
+    That an option is a flag, or a list of texts, needs no column. The opposite of a flag stands in its own text.
+    """
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(
+        text.removeprefix("\b\n") if text.startswith("\b") else text.replace("\n", " ") for text in paragraphs
+    )
+    for parameter in parameters:
+        parameter.secondary_opts = []
+        if parameter.param_type_name == "argument" or parameter.is_flag:
+            parameter.display_type_rich = lambda **_: ""
 
 
 def sparing(parameters: list[Any]) -> list[Any]:

@@ -10,7 +10,9 @@ _LONGEST = 3_600_000  # milliseconds: an hour
 
 def sandbox(
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any that is free.")] = 8787,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port on 127.0.0.1; 0: any that is free.")
+    ] = 8787,
     client_id: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The client id to accept.", show_default="made up")
     ] = None,
