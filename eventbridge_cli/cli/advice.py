@@ -1,6 +1,8 @@
-"""What to type next, where a summary and `ebingest status` say the same."""
+"""What to type next, where a summary says it in two ways, or `ebingest status` says the same."""
 
 from collections.abc import Mapping, Sequence
+
+RUN_AGAIN = "run the same command again: it sends what is pending, and nothing twice"
 
 
 def how_to_hand_on(waiting: Mapping[str, int], failed: Sequence[str] = ()) -> str:
@@ -15,3 +17,14 @@ def how_to_hand_on(waiting: Mapping[str, int], failed: Sequence[str] = ()) -> st
     whole = f", with the whole URL of {hidden} in EBINGEST_SYNC, since its query is not kept" if hidden else ""
     count = sum(waiting.values())
     return f"{first}hand the {count:,} receipts that wait for the data lake on with: ebingest sync{whole}"
+
+
+def how_to_mend(letters: str | None) -> str:
+    """What to do about bad records: `letters` keeps them, or they are dead letters already."""
+    again = f"ebingest replay {letters}" if letters else "replay the letters again"
+    return f"mend the bad records, then: {again}"
+
+
+def how_to_satisfy_strict(bad: int) -> str:
+    """What to do where --strict has sent nothing."""
+    return f"mend the {bad:,} bad records in the input, or run without --strict"

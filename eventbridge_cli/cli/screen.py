@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
-from eventbridge_cli.cli.advice import how_to_hand_on
+from eventbridge_cli.cli.advice import RUN_AGAIN, how_to_hand_on, how_to_mend, how_to_satisfy_strict
 from eventbridge_cli.cli.options import Progress as When
 from eventbridge_cli.cli.progress import bar, lines
 from eventbridge_cli.wording import duration, safe, share, size
@@ -166,8 +166,8 @@ class Screen:
     def summary(self, summary: "Summary", *, kept: bool = True, replayed: bool = False) -> None:
         """The account of a run; `kept` tells whether its state outlives it, `replayed` whether it sent dead letters."""
         if self._quiet:
-            if summary.stopped:
-                self._line(f"Error: {safe(summary.stopped['message'])} {safe(summary.stopped['remedy'])}")
+            if summary.exit_code:
+                self._shortfalls(summary)
             return
         self.counts(f"Run {summary.run}, {duration(summary.seconds)}", summary.counts)
         if summary.requests:
@@ -208,6 +208,25 @@ class Screen:
             elif not settled:
                 self._line(("Error: ", "bold red"), f"{target}  {', '.join(parts)}. {message}")
 
+    def _shortfalls(self, summary: "Summary") -> None:
+        """Each reason why the run did not end with exit code 0, in a line, even if quiet."""
+        counts, letters = summary.counts, summary.files.get("dead_letters")
+        bad = ", ".join(f"{counts[name]:,} {name}" for name in ("rejected", "refused") if counts[name])
+        found = []
+        if summary.stopped:
+            found.append(f"{summary.stopped['message']} {summary.stopped['remedy']}")
+        elif summary.withheld:
+            found.append(f"nothing was sent, {bad}. Next: {how_to_satisfy_strict(counts['rejected'])}")
+        elif counts["pending"]:
+            cause = next(iter(summary.pending_causes)).rstrip(".")
+            found.append(f"{counts['pending']:,} pending: {cause}. Next: {RUN_AGAIN}")
+        if bad and not summary.withheld:
+            kept = f", kept in {letters}" if letters else ""
+            found.append(f"{bad}{kept}. Next: {how_to_mend(letters)}")
+        for line in found:
+            self._line(("Error: ", "bold red"), safe(line))
+        self.sync(summary.sync)
+
     def _delivery(self, summary: "Summary") -> None:
         latency = summary.latency
         retries = f", {summary.retries:,} retries" if summary.retries else ""
@@ -239,15 +258,13 @@ class Screen:
             advice += _lines(summary.stopped["remedy"])
         elif summary.withheld:
             self._line("\n", ("Nothing was sent: ", "bold yellow"), "--strict wants every record good.")
-            advice.append(f"mend the {bad:,} bad records in the input, or run without --strict")
+            advice.append(how_to_satisfy_strict(bad))
         elif summary.counts["pending"]:
             cause = next(iter(summary.pending_causes))
             self._line("\n", ("Pending: ", "bold yellow"), safe(cause))
-            advice.append("run the same command again: it sends what is pending, and nothing twice")
+            advice.append(RUN_AGAIN)
         if bad and not summary.withheld:
-            letters = summary.files.get("dead_letters")
-            again = f"ebingest replay {letters}" if letters else "replay the letters again"
-            advice.append(f"mend the bad records, then: {again}")
+            advice.append(how_to_mend(summary.files.get("dead_letters")))
         waiting = {each["target"]: left for each in summary.sync if (left := each["pending"] + each["failed"])}
         if waiting and kept:
             advice.append(how_to_hand_on(waiting, [each["target"] for each in summary.sync if each["failed"]]))
