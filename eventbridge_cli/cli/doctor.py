@@ -89,9 +89,9 @@ class _Page:
     """Prints each finding as it comes, under the heading of its group; lines are wrapped on a terminal alone."""
 
     def __init__(self) -> None:
-        from rich.console import Console
+        from eventbridge_cli.cli.console import Console
 
-        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._console = Console()
         self._group = ""
 
     def tell(self, finding: "Finding") -> None:

@@ -10,7 +10,10 @@ Typer breaks the lines of help where the docstring breaks them, whatever the wid
 from functools import partial
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+from eventbridge_cli.errors import ExitCode
 
 _NAMES = ("process_value", "required", "callback", "default", "multiple", "nargs")
 
@@ -24,7 +27,10 @@ class _Ours:
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         legible(self, self.get_params(ctx))
-        super().format_help(ctx, formatter)  # type: ignore[misc]
+        try:
+            super().format_help(ctx, formatter)  # type: ignore[misc]
+        except SystemExit:  # so rich ends if whoever read the help has had enough
+            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
 
 
 class Command(_Ours, TyperCommand):

@@ -53,7 +53,7 @@ class Screen:
         self._quiet = quiet
         self._tolerated = (OSError,) if goes_on else ()
         self._progress = progress
-        self._console = _console(progress)
+        self._console = _console(progress, goes_on=goes_on)
 
     def say(self, text: str, style: str = "") -> None:
         """One line, unless quiet."""
@@ -275,20 +275,14 @@ class Screen:
             self._line(("Next: ", "bold"), safe(line))
 
 
-def _console(progress: When) -> "Console | None":
+def _console(progress: When, *, goes_on: bool) -> "Console | None":
     """What shows styles, or None where nobody could see them: then the text is all there is, and rich is not loaded."""
     asked = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
     if progress != When.ALWAYS and not sys.stderr.isatty() and not any(name in os.environ for name in asked):
         return None
-    from rich.console import Console
+    from eventbridge_cli.cli.console import Console
 
-    return Console(
-        stderr=True,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        force_terminal=True if progress == When.ALWAYS else None,
-    )
+    return Console(stderr=True, force_terminal=True if progress == When.ALWAYS else None, goes_on=goes_on)
 
 
 def _account(rows: dict[str, int]) -> Iterator[tuple[Part, ...]]:

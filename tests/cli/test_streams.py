@@ -79,6 +79,29 @@ def test_a_reader_that_goes_away_ends_no_run(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "command",
+    ["doctor", "--help", "ingest --help", "audit show --help", "dedupe a.ndjson", "validate -o json bad.ndjson"],
+)
+def test_a_reader_that_has_had_enough(folder: Path, command: str) -> None:
+    """What prints to standard output, with rich or without, ends as `head` ends other tools: 141, and no word."""
+    (folder / "bad.ndjson").write_bytes(b"{}\n")
+    reader = f'{shlex.quote(sys.executable)} -c \'import os; os.close(0); open("gone", "w")\''
+    until_gone = "(until test -e gone; do sleep 0.01; done;"
+    done = shell(f"{until_gone} ebingest {command}; echo $? >code) | {reader}", folder)
+    assert (folder / "code").read_text().strip() == "141"
+    assert not done.stderr
+
+
+def test_a_reader_of_colours_that_goes_away_ends_no_run(folder: Path) -> None:
+    """Likewise where what people read is in colour."""
+    (folder / "many.ndjson").write_bytes(b"{}\n" * 2_000 + lines(10))
+    command = "(ebingest ingest many.ndjson --sandbox -v; echo $? >code) 2>&1 | head -1"
+    shell(command, folder, FORCE_COLOR="1")
+    assert (folder / "code").read_text().strip() == "1"
+    assert audit_lines(folder / "ingestion_audit.jsonl")[-1]["counts"]["delivered"] == 10
+
+
+@pytest.mark.parametrize(
     "options",
     [
         ("ingest", "--summary-file", "ingestion_audit.jsonl"),
