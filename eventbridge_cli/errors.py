@@ -156,8 +156,10 @@ class InterruptedRunError(EbingestError):
 
     code = "interrupted"
 
-    def __init__(self, signal_number: int) -> None:
-        super().__init__("The run was interrupted.", "Nothing is lost: run the same command again, and it resumes.")
+    def __init__(
+        self, signal_number: int, remedy: str = "Nothing is lost: run the same command again, and it resumes."
+    ) -> None:
+        super().__init__("The run was interrupted.", remedy)
         self.exit_code = 128 + signal_number
 
 

@@ -1,10 +1,9 @@
 """How a process that is asked to end, or has lasted for too long, ends in order."""
 
-import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from msgspec import Struct
 
@@ -16,6 +15,8 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 @contextmanager
 def first_signal(stop: Callable[[int], None]) -> Iterator[None]:
     """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once."""
+    import asyncio  # noqa: PLC0415 - commands that need no loop need not load it
+
     loop = asyncio.get_running_loop()
 
     def first(number: int) -> None:
@@ -47,6 +48,41 @@ def sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def interruptible(remedy: str) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Let SIGINT and SIGTERM raise wherever the body is, unless whoever started the process has them ignored.
+
+    Gives a context for what is to be done as a whole: there the first signal waits, and a second one raises.
+    """
+    is_whole, came = False, 0
+
+    def end(number: int, _: object) -> None:
+        nonlocal came
+        if is_whole and not came:
+            came = number
+            return
+        raise InterruptedRunError(number, remedy)
+
+    @contextmanager
+    def whole() -> Iterator[None]:
+        nonlocal is_whole
+        is_whole = True
+        try:
+            yield
+        finally:
+            is_whole = False
+            if came:
+                raise InterruptedRunError(came, remedy)
+
+    numbers = [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield whole
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Deadline(Struct, frozen=True):

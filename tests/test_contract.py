@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "run": NOUNS | rooms("excerpt settings endpoints credentials strict intake transport delivery ledger sync signals"),
     "doctor": NOUNS | rooms("excerpt settings endpoints credentials proxies delivery ledger watch"),
     "cli": NOUNS
-    | rooms("cores excerpt settings endpoints credentials wording intake delivery ledger run sync")
+    | rooms("cores excerpt settings signals endpoints credentials wording intake delivery ledger run sync")
     | rooms("left_over doctor sandbox watch report cli"),
 }
 ONLY_IN = {

@@ -20,7 +20,7 @@ from eventbridge_cli.cli.options import (
     Window,
     WindowSize,
 )
-from eventbridge_cli.cli.reading import intake_of, written
+from eventbridge_cli.cli.reading import INTERRUPTED, intake_of, written
 
 
 def dedupe(
@@ -45,9 +45,10 @@ def dedupe(
     is left out and counted; where its content differs from the first it is a conflict, and counted as such too.
     """
     from eventbridge_cli.cli.screen import Screen
-    from eventbridge_cli.errors import ExitCode
+    from eventbridge_cli.errors import ExitCode, InterruptedRunError
     from eventbridge_cli.flow import Duplicate, Rejection
     from eventbridge_cli.ledger.account import Account
+    from eventbridge_cli.signals import interruptible
 
     intake = intake_of(
         inputs,
@@ -60,17 +61,22 @@ def dedupe(
         jobs=jobs,
     )
     screen, tally = Screen(quiet=quiet, progress=progress), Account()
-    with ExitStack() as files:
-        out = files.enter_context(written(output or Path("-")))
-        assert out is not None  # noqa: S101 - there is a path
-        files.enter_context(screen.watch(tally, intake.meter))
-        for checked in intake.unique(to_copy=True):
-            for _, item in tally.outcomes(checked):
-                if isinstance(item, Duplicate) and explain:
-                    screen.duplicate(item)
-                elif isinstance(item, Rejection) and not quiet:
-                    screen.rejection(item)
-            out.write(checked.bodies(checked.size))
+    stopped: InterruptedRunError | None = None
+    try:
+        with ExitStack() as files:
+            files.enter_context(interruptible(INTERRUPTED))
+            out = files.enter_context(written(output or Path("-")))
+            assert out is not None  # noqa: S101 - there is a path
+            files.enter_context(screen.watch(tally, intake.meter))
+            for checked in intake.unique(to_copy=True):
+                for _, item in tally.outcomes(checked):
+                    if isinstance(item, Duplicate) and explain:
+                        screen.duplicate(item)
+                    elif isinstance(item, Rejection) and not quiet:
+                        screen.rejection(item)
+                out.write(checked.bodies(checked.size))
+    except InterruptedRunError as error:
+        stopped = error
     counts = tally.counts
     unique = counts.read - counts.duplicate - counts.rejected
     screen.counts(
@@ -82,4 +88,7 @@ def dedupe(
         screen.warn(f"{tally.conflicts:,} of the duplicates are conflicts: their content differs{how}.")
     screen.troubles(tally)
     screen.dropped_fields(dict(tally.dropped_fields))
+    if stopped is not None:
+        screen.error(stopped)
+        raise typer.Exit(stopped.exit_code)
     raise typer.Exit(ExitCode.SOME_BAD if counts.rejected else ExitCode.DONE)

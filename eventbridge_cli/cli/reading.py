@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from eventbridge_cli.settings import Settings
 
 
+INTERRUPTED = (
+    "The counts are of what was read by then; files are as they were. Run the same command again for all of it."
+)
 _USUAL = (Path("ingestion_audit.jsonl"), Path("dead_letters.ndjson"))
 """What runs write where nothing else is set. Who names a folder does not mean those."""
 

@@ -21,7 +21,7 @@ from eventbridge_cli.cli.options import (
     ShowProgress,
     Strict,
 )
-from eventbridge_cli.cli.reading import intake_of, written
+from eventbridge_cli.cli.reading import INTERRUPTED, intake_of, written
 
 if TYPE_CHECKING:
     from eventbridge_cli.bulk import Checked
@@ -68,6 +68,7 @@ def validate(
     from eventbridge_cli.errors import EbingestError, ExitCode, TooManyErrorsError
     from eventbridge_cli.flow import Rejection
     from eventbridge_cli.ledger.account import Account, ErrorBudget
+    from eventbridge_cli.signals import interruptible
 
     intake = intake_of(
         inputs,
@@ -90,6 +91,7 @@ def validate(
     stopped: EbingestError | None = None
     try:
         with ExitStack() as files:
+            whole = files.enter_context(interruptible(INTERRUPTED))
             valid = files.enter_context(written(valid_out))
             invalid = files.enter_context(written(invalid_out, private=True))
             files.enter_context(screen.watch(tally, intake.meter))
@@ -103,7 +105,8 @@ def validate(
 
             try:
                 for checked in intake.checked():
-                    _take(checked, tally, tell, valid)
+                    with whole():
+                        _take(checked, tally, tell, valid)
                 budget.check(tally.counts, at_end=True)
             except TooManyErrorsError as error:  # the files are kept
                 stopped = error

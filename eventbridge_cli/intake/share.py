@@ -190,8 +190,9 @@ def forked(work: Callable[..., None], *arguments: object) -> Iterator[socket.soc
     ours, theirs = socket.socketpair()
 
     def run() -> None:
-        # Ctrl-C goes to all; what it means is the parent's to say. Without a parent there is no more to do.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A signal may go to all; what it means is the parent's to say. Without a parent there is no more to do.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         ours.close()
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
         with suppress(EOFError, BrokenPipeError, ConnectionResetError):
