@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -102,6 +103,8 @@ def main() -> None:
     # httpx loads a command line of its own, and click, rich and pygments with it, unless it finds one of them missing.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as the import system allows
     _open_what_is_closed()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks is shown as on standard error
     try:
         app()
     except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug, or about what is printed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from eventbridge_cli.wording import duration
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, OverflowMethod
 
     from eventbridge_cli.intake.sources import Meter
     from eventbridge_cli.ledger.account import Account, Counts
@@ -36,9 +36,11 @@ def bar(console: "Console", tally: "Account", meter: "Meter") -> Iterator[None]:
     )
     task = progress.add_task("", total=meter.total)
 
+    overflow: OverflowMethod = "ellipsis" if console.encoding.startswith("utf") else "crop"
+
     def picture() -> Group:
         progress.update(task, completed=meter.read)
-        return Group(progress, Text(_counts_line(tally), no_wrap=True, overflow="ellipsis"))
+        return Group(progress, Text(_counts_line(tally), no_wrap=True, overflow=overflow))
 
     with Live(get_renderable=picture, console=console, transient=True, refresh_per_second=_REFRESHES):
         yield

@@ -43,6 +43,10 @@ Part = str | tuple[str, str]
 """Text, or text and its style."""
 
 
+_PLAIN = str.maketrans({"━": "=", "…": "..."})
+"""What is shown instead, where standard error can't show what we draw with."""
+
+
 class Screen:
     """Writes to standard error; `quiet` keeps everything off it but errors and what must not go unsaid.
 
@@ -54,6 +58,7 @@ class Screen:
         self._tolerated = (OSError,) if goes_on else ()
         self._progress = progress
         self._console = _console(progress, goes_on=goes_on)
+        self._draws = (sys.stderr.encoding or "utf-8").lower().startswith("utf")
 
     def say(self, text: str, style: str = "") -> None:
         """One line, unless quiet."""
@@ -110,6 +115,11 @@ class Screen:
                 pass
 
     def _line(self, *parts: Part) -> None:
+        if not self._draws:
+            parts = tuple(
+                part.translate(_PLAIN) if isinstance(part, str) else (part[0].translate(_PLAIN), part[1])
+                for part in parts
+            )
         with suppress(*self._tolerated):
             if self._console is None:
                 sys.stderr.write("".join(part if isinstance(part, str) else part[0] for part in parts) + "\n")

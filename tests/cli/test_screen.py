@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support import SAMPLES, ebingest
+from support import SAMPLES, ebingest, lines
 
 STYLES = re.compile(r"\x1b\[[\d;]*m")
 
@@ -26,3 +26,25 @@ def test_colours_alone_tell_a_terminal_apart(tmp_path: Path, arguments: tuple[st
     shown = ebingest(*arguments, "--progress", "never", cwd=tmp_path, env=colours).stderr.decode()
     assert STYLES.search(shown)
     assert STYLES.sub("", shown) == plain
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
+@pytest.mark.parametrize("colour", [{}, {"FORCE_COLOR": "1"}])
+def test_bars_are_drawn_with_what_the_terminal_has(tmp_path: Path, encoding: str, colour: dict[str, str]) -> None:
+    """No escapes stand in for what we draw with, and no long text ends in one."""
+    (tmp_path / "a.ndjson").write_bytes(b'{"eventType": ' + b"7" * 500 + b"}\n" + lines(2))
+    shown = ebingest("validate", "a.ndjson", cwd=tmp_path, env={"PYTHONIOENCODING": encoding, **colour}, check=[1])
+    said = STYLES.sub("", shown.stderr.decode(encoding))
+    assert "\\" not in said
+    assert "=" * 20 in said
+    assert "777..." in said
+
+
+@pytest.mark.parametrize("command", ["validate -o github", "status", "doctor"])
+def test_what_an_encoding_lacks_is_escaped_on_both_streams(tmp_path: Path, command: str) -> None:
+    """A name of a file that standard output can't show ends nothing."""
+    (tmp_path / "日本.ndjson").write_bytes(b'{"record": 1}\n')
+    env = {"PYTHONIOENCODING": "latin-1", "EBINGEST_DEAD_LETTERS": "日本.ndjson"}
+    inputs = ["日本.ndjson"] if "validate" in command else []
+    shown = ebingest(*command.split(), *inputs, cwd=tmp_path, env=env, check=[0, 1, 3]).stdout.decode("latin-1")
+    assert "\\u65e5\\u672c.ndjson" in shown
