@@ -29,6 +29,7 @@ from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
 from eventbridge_cli.proxies import address
 from eventbridge_cli.settings import Settings, given, load
 from eventbridge_cli.watch.opening import NoTracesError, open_traces
+from eventbridge_cli.wording import counted
 
 if TYPE_CHECKING:
     from eventbridge_cli.facts import TokenIssued
@@ -228,7 +229,7 @@ class _Examination:
         if found.expires is None:
             return "plain http, which stays on this machine"
         days = (found.expires - datetime.now(UTC)).days
-        told = f"{found.tls}, certificate trusted and good for {days:,} days"
+        told = f"{found.tls}, certificate trusted and good for {counted(days, 'day')}"
         if days < _CERTIFICATE_DAYS:
             return _Note(told, f"It ends on {found.expires:%Y-%m-%d}; tell whoever runs the server.")
         return told

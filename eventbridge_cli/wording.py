@@ -1,4 +1,4 @@
-"""How text, durations and sizes are shown to people, on whatever surface."""
+"""How text, numbers, durations and sizes are shown to people, on whatever surface."""
 
 _TWO_MINUTES = 120
 _STEP = 1000
@@ -10,6 +10,12 @@ def safe(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 retry`, `2,000 days`."""
+    several = f"{noun[:-2]}ries" if noun.endswith("ry") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else several}"
 
 
 def duration(seconds: float) -> str:

@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "signals": {"errors"},
     "endpoints": {"errors", "excerpt", "settings", "proxies"},
     "intake": NOUNS - {"facts"} | {"fields", "members", "schema", "intake"},
-    "delivery": NOUNS | {"excerpt", "fields", "secret", "certificates", "proxies", "transport", "delivery"},
+    "delivery": NOUNS | {"excerpt", "fields", "secret", "certificates", "proxies", "transport", "delivery", "wording"},
     "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
     "lake": NOUNS | rooms("fields members schema secret certificates proxies transport lake"),
     "wording": set(),
@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "credentials": {"errors", "settings", "endpoints", "delivery"},
     "strict": NOUNS | {"intake", "ledger", "signals"},
     "run": NOUNS | rooms("excerpt settings endpoints credentials strict intake transport delivery ledger sync signals"),
-    "doctor": NOUNS | rooms("excerpt settings endpoints credentials proxies delivery ledger watch"),
+    "doctor": NOUNS | rooms("excerpt settings endpoints credentials proxies delivery ledger watch wording"),
     "cli": NOUNS
     | rooms("cores excerpt settings signals endpoints credentials wording intake delivery ledger run sync")
     | rooms("left_over doctor sandbox watch report cli"),

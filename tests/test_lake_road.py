@@ -153,7 +153,7 @@ def test_delivery_never_notices(place: Path, server: Server, answer: dict[str, A
         assert told["synced"] == 0
         assert told["message"]
         first = f"mend what keeps {url} from taking them, then " if state == "failed" else ""
-        advice = f"Next: {first}hand the 95 receipts that wait for the data lake on with: ebingest sync\n"
+        advice = f"Next: {first}hand the 95 receipts left for the data lake on with: ebingest sync\n"
         assert advice in run.stderr.decode()
         assert "synced" not in dict(sync_lines(place))
         required = ebingest(*arguments, "--sync-required", cwd=place, env=server.settings | WEBHOOK, check=[5])
@@ -238,7 +238,7 @@ def test_status_names_what_waits(place: Path, server: Server) -> None:
         ebingest(*INGEST, "--sync", url, "--sync-grace", "0", cwd=place, env=server.settings | WEBHOOK, check=[0])
     text = ebingest("status", cwd=place, check=[0]).stdout.decode()
     assert f"Data lake: {CHUNKS} receipts wait for {url}" in text
-    assert f"Next: hand the {CHUNKS} receipts that wait for the data lake on with: ebingest sync" in text
+    assert f"Next: hand the {CHUNKS} receipts left for the data lake on with: ebingest sync" in text
     assert "all is settled" not in text
 
 
@@ -246,7 +246,7 @@ def test_a_sandbox_says_what_goes_with_it(place: Path) -> None:
     """Its state is gone at the end, so that `ebingest sync` could not help."""
     with receiver({}, *[{"status": 503}] * 50) as url:
         run = ebingest(*INGEST, "--sandbox", "--sync", url, "--sync-grace", "0", cwd=place, env=WEBHOOK, check=[0])
-    assert b"95 receipts did not reach the data lake, and go with the sandbox's state." in run.stderr
+    assert b"95 receipts did not reach the data lake and will go with the sandbox's state." in run.stderr
     assert b"ebingest sync" not in run.stderr.partition(b"go with the sandbox")[2]
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from eventbridge_cli.wording import counted
+
 RUN_AGAIN = "run the same command again: it sends what is pending, and nothing twice"
 
 
@@ -15,8 +17,8 @@ def how_to_hand_on(waiting: Mapping[str, int], failed: Sequence[str] = ()) -> st
     hidden = ", ".join(target for target in waiting if "?" in target)
     first = f"mend what keeps {', '.join(failed)} from taking them, then " if failed else ""
     whole = f", with the whole URL of {hidden} in EBINGEST_SYNC, since its query is not kept" if hidden else ""
-    count = sum(waiting.values())
-    return f"{first}hand the {count:,} receipts that wait for the data lake on with: ebingest sync{whole}"
+    left = counted(sum(waiting.values()), "receipt")
+    return f"{first}hand the {left} left for the data lake on with: ebingest sync{whole}"
 
 
 def how_to_mend(letters: str | None) -> str:
@@ -27,4 +29,4 @@ def how_to_mend(letters: str | None) -> str:
 
 def how_to_satisfy_strict(bad: int) -> str:
     """What to do where --strict has sent nothing."""
-    return f"mend the {bad:,} bad records in the input, or run without --strict"
+    return f"mend the {counted(bad, 'bad record')} in the input, or run without --strict"

@@ -49,6 +49,7 @@ def dedupe(
     from eventbridge_cli.flow import Duplicate, Rejection
     from eventbridge_cli.ledger.account import Account
     from eventbridge_cli.signals import interruptible
+    from eventbridge_cli.wording import counted
 
     intake = intake_of(
         inputs,
@@ -85,7 +86,7 @@ def dedupe(
     )
     if tally.conflicts:
         how = "" if explain else "; --explain names them"
-        screen.warn(f"{tally.conflicts:,} of the duplicates are conflicts: their content differs{how}.")
+        screen.warn(f"{counted(tally.conflicts, 'conflict')} among the duplicates, where the content differs{how}.")
     screen.troubles(tally)
     screen.dropped_fields(dict(tally.dropped_fields))
     if stopped is not None:

@@ -60,6 +60,7 @@ def show_plan(
     from eventbridge_cli.chunks import Chunk
     from eventbridge_cli.errors import ExitCode
     from eventbridge_cli.ledger.account import Account
+    from eventbridge_cli.wording import counted
 
     tally, chunks, events, size = Account(), 0, 0, 0
     with screen.watch(tally, intake.meter):
@@ -84,7 +85,7 @@ def show_plan(
         "Dry run: nothing was sent",
         {"read": counts.read, "to send": events, "duplicate": counts.duplicate, "rejected": counts.rejected},
     )
-    screen.say(f"  {size:,} bytes in {chunks:,} chunks, so at least {chunks:,} requests")
+    screen.say(f"  {size:,} bytes in {counted(chunks, 'chunk')}, so at least {counted(chunks, 'request')}")
     if least is not None:
         screen.say(f"  at {settings.rate} that takes at least {least:,.0f} s")
     if settings.sync:

@@ -29,6 +29,7 @@ def report(
     from eventbridge_cli.errors import ConfigurationError, UsageError
     from eventbridge_cli.ledger.timeline import timeline
     from eventbridge_cli.settings import load
+    from eventbridge_cli.wording import counted
 
     try:
         from eventbridge_cli.report.page import render
@@ -49,7 +50,6 @@ def report(
     with written(output) as stream:
         if stream is not None:
             stream.write(page.encode())
-    count = len(found.runs)
     where = "standard output" if str(output) == "-" else output
-    Screen().say(f"Report of {count:,} {'run' if count == 1 else 'runs'} written to {where}.")
+    Screen().say(f"Report of {counted(len(found.runs), 'run')} written to {where}.")
     raise typer.Exit(0 if found.runs else 1)

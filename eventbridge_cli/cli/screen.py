@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from eventbridge_cli.cli.advice import RUN_AGAIN, how_to_hand_on, how_to_mend, how_to_satisfy_strict
 from eventbridge_cli.cli.options import Progress as When
 from eventbridge_cli.cli.progress import bar, lines
-from eventbridge_cli.wording import duration, safe, share, size
+from eventbridge_cli.wording import counted, duration, safe, share, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,7 +102,7 @@ class Screen:
                 wait = f"again in {duration(attempt.delay or 0)}"
                 self.say(f"{request_id}: attempt {attempt.number} gave {attempt.outcome}, {wait}", "dim")
             case Split(request_id, parts, cause):
-                self.say(f"{request_id}: {cause}, sent again in {len(parts)} parts", "dim")
+                self.say(f"{request_id}: {cause}, sent again in {counted(len(parts), 'part')}", "dim")
             case TokenIssued(expires_in):
                 self.say(f"A token was issued, good for {expires_in:,.0f} s.", "dim")
             case HandOver(target, state=SyncState.RETRYING | SyncState.FAILED as state):
@@ -165,7 +165,7 @@ class Screen:
             self._line((f"{each['count']:>10,}", "red"), f"  {safe(what)}")
             self._line((f"{'':12}{safe(first)}", "dim"))
         if len(troubles) > _TOP:
-            self._line(f"  and {len(troubles) - _TOP} reasons more")
+            self._line(f"  and {counted(len(troubles) - _TOP, 'reason')} more")
 
     def dropped_fields(self, dropped: dict[str, int]) -> None:
         """Fields that the schema does not have, left out of what is sent."""
@@ -188,13 +188,14 @@ class Screen:
         self.dropped_fields(summary.dropped_fields)
         if summary.conflicts:
             self.warn(
-                f"{summary.conflicts:,} of the duplicates differ in content from the event they copy; "
+                f"{counted(summary.conflicts, 'conflict')} among the duplicates, where the content differs; "
                 "see them with: ebingest dedupe --explain"
             )
         for warning, count in summary.warnings.items():
-            self.warn(f"{count:,} requests count as delivered although {warning}.")
+            self.warn(f"{counted(count, 'request')} counted as delivered although {warning}.")
         if summary.unknown_outcomes:
-            self.warn(f"{summary.unknown_outcomes:,} requests got no answer; they are sent again under the same id.")
+            unknown = counted(summary.unknown_outcomes, "request")
+            self.warn(f"{unknown} got no answer; each is sent again under the same id.")
         for name, path in summary.files.items():
             self._line(f"{name.replace('_', ' ').capitalize():13} {safe(path)}")
         self._next(summary, kept=kept, replayed=replayed)
@@ -239,10 +240,10 @@ class Screen:
 
     def _delivery(self, summary: "Summary") -> None:
         latency = summary.latency
-        retries = f", {summary.retries:,} retries" if summary.retries else ""
+        retries = f", {counted(summary.retries, 'retry')}" if summary.retries else ""
         self._line(("\nDelivery", "bold"))
         self._line(
-            f"  {summary.requests:,} requests{retries}, {size(summary.bytes_sent)} in "
+            f"  {counted(summary.requests, 'request')}{retries}, {size(summary.bytes_sent)} in "
             f"{duration(summary.busy_seconds)}: {summary.events_per_second:,.0f} events/s"
         )
         marks = "   ".join(f"{name} {duration(latency[name])}" for name in ("p50", "p90", "p99", "max"))
@@ -280,7 +281,7 @@ class Screen:
             advice.append(how_to_hand_on(waiting, [each["target"] for each in summary.sync if each["failed"]]))
         elif waiting:
             left = sum(waiting.values())
-            self.warn(f"{left:,} receipts did not reach the data lake, and go with the sandbox's state.")
+            self.warn(f"{counted(left, 'receipt')} did not reach the data lake and will go with the sandbox's state.")
         for line in advice:
             self._line(("Next: ", "bold"), safe(line))
 

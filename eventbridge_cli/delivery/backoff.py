@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from eventbridge_cli.wording import counted
+
 
 class Policy(Struct, frozen=True, kw_only=True):
     """The bounds of retrying one chunk; all times in seconds.
@@ -43,7 +45,7 @@ def backoff(
     if retry_after is not None and retry_after > policy.max_wait:
         return GiveUp(f"the platform asks to wait {retry_after:,.0f} s", ends_run=True)
     if attempts >= policy.max_attempts:
-        return GiveUp(f"{attempts} attempts failed")
+        return GiveUp(f"{counted(attempts, 'attempt')} failed")
     jittered = random() * min(policy.cap, policy.base * 2.0 ** min(attempts - 1, 32))
     delay = max(jittered, retry_after or 0.0)
     if elapsed + delay > policy.max_elapsed:

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from support import SAMPLES, ebingest, lines
+from support import SAMPLES, ebingest, line, lines, scripted
+
+from eventbridge_cli.wording import counted
 
 STYLES = re.compile(r"\x1b\[[\d;]*m")
 
@@ -48,3 +50,28 @@ def test_what_an_encoding_lacks_is_escaped_on_both_streams(tmp_path: Path, comma
     inputs = ["日本.ndjson"] if "validate" in command else []
     shown = ebingest(*command.split(), *inputs, cwd=tmp_path, env=env, check=[0, 1, 3]).stdout.decode("latin-1")
     assert "\\u65e5\\u672c.ndjson" in shown
+
+
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path) -> None:
+    """One request, one retry, one copy that differs: no word of the summary or the plan has an s too many."""
+    data = lines(1) + line(0, schemaVersion=3) + b"\n"
+    with scripted({"answers": [{"status": 503}]}) as url:
+        env = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "secret"}
+        plan = ebingest("ingest", "--dry-run", cwd=tmp_path, stdin=data, env=env, check=[0]).stderr.decode()
+        assert "bytes in 1 chunk, so at least 1 request\n" in plan
+        told = ebingest("ingest", "--max-attempts", "1", cwd=tmp_path, stdin=data, env=env, check=[5]).stderr.decode()
+        assert "  1 request, " in told
+        assert "1 attempt failed" in told
+        assert "Note: 1 conflict among the duplicates, where the content differs" in told
+    with scripted({"answers": [{"status": 503}]}) as url:
+        told = ebingest("ingest", cwd=tmp_path, stdin=data, env=env | {"GENESYS_ENV": url}, check=[0]).stderr.decode()
+    assert "  2 requests, 1 retry, " in told
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "told"),
+    [(0, "part", "0 parts"), (1, "retry", "1 retry"), (2, "retry", "2 retries"), (2_000, "day", "2,000 days")],
+)
+def test_a_number_of_things(number: int, noun: str, told: str) -> None:
+    """One is one; all else is several."""
+    assert counted(number, noun) == told
