@@ -169,7 +169,7 @@ class _Examination:
         if settings.metrics_textfile is not None:
             yield _Check("Files", "metrics file", partial(_look_at_metrics_file, settings.metrics_textfile))
         yield _Check("Files", "state", self._look_at_state, ("settings",))
-        yield _Check("Files", "lock", self._look_at_locks, ("platform",))
+        yield _Check("Files", "lock", self._look_at_locks, ("platform", "state"))
 
     async def _look_at_settings(self) -> str | _Note:
         self._settings = load()

@@ -27,6 +27,7 @@ from eventbridge_cli.lake.worker import Worker
 from eventbridge_cli.ledger.delivered import scope_name, store_path
 from eventbridge_cli.ledger.lock import lock_folder
 from eventbridge_cli.ledger.outbox import Outbox
+from eventbridge_cli.ledger.standing import is_there
 from eventbridge_cli.ledger.tally import SyncCounts
 from eventbridge_cli.ledger.turns import AuditInTurns
 from eventbridge_cli.settings import Settings
@@ -81,7 +82,8 @@ def hand_on(
         insist: is told what the user has to know: that the audit file lacks something.
 
     Raises:
-        ConfigurationError: endpoint or client is not known, or one of `urls` can be no target's.
+        ConfigurationError: endpoint or client is not known, one of `urls` can be no target's, or the outbox is in a
+            folder that may not be entered.
         StorageError: the outbox can't be read.
     """
     where = endpoints(settings)
@@ -94,7 +96,7 @@ def hand_on(
     folder = settings.state or user_state_path("ebingest")
     database = store_path(folder, scope_name(where.ingest_url, settings.identity))
     found = LeftOver()
-    if not database.exists():
+    if not is_there(database):
         found.nothing = (
             f"No run to {bare(where.ingest_url)} by {_client(settings)} has left anything in {folder}: "
             "check GENESYS_ENV, GENESYS_CLIENT_ID and EBINGEST_STATE if one should have."

@@ -1,5 +1,6 @@
 """`ebingest report`: look at runs."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +40,8 @@ def report(
         ) from error
 
     path = file or load().audit
-    if output.exists() and path.exists() and output.samefile(path):
+    # pathlib's own question raises where a folder may not be entered.
+    if os.path.exists(output) and os.path.exists(path) and output.samefile(path):  # noqa: PTH110
         raise UsageError(f"{output} is the audit file itself.", "Give the page a file of its own with --output.")
     found = timeline(path, run)
     if run and not found.runs:

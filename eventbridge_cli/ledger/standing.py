@@ -1,6 +1,7 @@
 """Where things stand, from the files of earlier runs. Reads only, and makes no file."""
 
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from msgspec import Struct, field
 
-from eventbridge_cli.errors import UsageError
+from eventbridge_cli.errors import ConfigurationError, UsageError
 from eventbridge_cli.ledger.delivered import COUNT_DELIVERED
 from eventbridge_cli.ledger.history import RunStory, place_of, runs_of
 from eventbridge_cli.ledger.outbox import COUNT_WAITING
@@ -55,16 +56,46 @@ def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
 
     Raises:
         UsageError: one of the files can't be read.
+        ConfigurationError: a folder can't be.
     """
-    stories = runs_of(audit) if audit.exists() else []
-    scopes = [_scope(path) for path in sorted(state.glob("*.sqlite3"))] if state.is_dir() else []
+    stories = runs_of(audit) if is_there(audit) else []
+    scopes = [_scope(path) for path in _databases(state)]
     return Standing(scopes, stories[-1] if stories else None, _dead(dead_letters, stories))
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or folder.
+
+    Raises:
+        ConfigurationError: that can't be told, since a folder above it may not be entered.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return True
+
+
+def _databases(state: Path) -> list[Path]:
+    try:
+        return sorted(path for path in state.iterdir() if path.suffix == ".sqlite3") if is_there(state) else []
+    except OSError as error:
+        raise _unreadable(state, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} can't be read: {error.strerror}.",
+        "Mend its rights or those of the folders above it, or name another.",
+    )
 
 
 def _scope(path: Path) -> Scope:
     held_by = holder(path.with_suffix(".lock"))
     # Even to read, SQLite makes files beside a database in WAL mode, unless it is told that nobody writes to it.
-    at_rest = held_by is None and not path.with_name(f"{path.name}-wal").exists()
+    at_rest = held_by is None and not os.path.exists(f"{path}-wal")  # noqa: PTH110 - as in `holder`
     mode = "immutable=1" if at_rest else "mode=ro"
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as connection:
@@ -78,7 +109,7 @@ def _scope(path: Path) -> Scope:
 
 def holder(lock: Path) -> int | None:
     """The process that holds a lock: the pid file says which, the lock itself says whether."""
-    if not lock.exists():
+    if not os.path.exists(lock):  # noqa: PTH110 - pathlib's question raises where a folder may not be entered
         return None
     probe = FileLock(lock)
     try:

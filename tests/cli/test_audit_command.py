@@ -1,6 +1,7 @@
 """`ebingest audit` and `ebingest status`, on the files of real runs."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,26 @@ def test_status_forgets_letters_that_were_replayed(tmp_path: Path, server: Serve
     }
     ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=b"{}\n", check=[1])
     assert sum(json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)["dead"].values()) == 2
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may enter everything")
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["status"], {"EBINGEST_STATE": "closed/in"}),
+        (["status"], {"EBINGEST_STATE": "closed"}),
+        (["status"], {"EBINGEST_AUDIT": "closed/in/audit"}),
+        (["sync"], {"EBINGEST_STATE": "closed/in"}),
+        (["doctor"], {"EBINGEST_STATE": "closed/in"}),
+        (["report", "whole.jsonl", "-o", "closed/in/page"], {}),
+    ],
+)
+def test_a_folder_that_may_not_be_entered(tmp_path: Path, arguments: list[str], variables: dict[str, str]) -> None:
+    """What lies below it can't be told: exit 3, and the message names it."""
+    (tmp_path / "whole.jsonl").touch()
+    (tmp_path / "closed").mkdir(mode=0)
+    where = {"GENESYS_ENV": "http://127.0.0.1:1", "GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b"}
+    run = ebingest(*arguments, cwd=tmp_path, env=where | variables, check=[3])
+    said = (run.stdout + run.stderr).decode()
+    assert "closed" in said
+    assert "Permission denied" in said
