@@ -116,7 +116,10 @@ def _tell(entry: dict[str, Any]) -> list[str]:
         for name, value in entry.items()
         if name not in {"time", "run", "event", "previous", "records", "key", "sha256"} and value not in (None, "", [])
     }
-    words = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in about.items())
+    try:
+        words = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in about.items())
+    except RecursionError:
+        words = "nested too deeply to be shown; no run wrote this"
     lines = [f"{entry['time']}  run {entry['run']}  {entry['event']}: {words}"]
     return lines + [f"    {place}  interaction {interaction}" for place, interaction, _ in entry.get("records", [])]
 

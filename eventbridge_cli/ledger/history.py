@@ -6,20 +6,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, convert, field
 from msgspec.structs import asdict
 
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.ledger.audit import CHAIN_START, line_hash
 
 _REMEMBERED = 10_000  # lines whose hash is kept, to tell a line that was moved from one that was changed
-_FIELDS = {"time", "run", "event", "previous"}
-_SPAN = re.compile(r"(?P<source>.*)(?::(?P<line>\d+)(?:-(?P<line_end>\d+))?|\[(?P<item>\d+)(?:-(?P<item_end>\d+))?\])")
-_PLACE = re.compile(r"(?P<source>.*?)(?::(?P<line>\d+))?(?:\[(?P<item>\d+)\])?")
-_MALFORMED = (KeyError, TypeError, AttributeError)
-"""What a line that was tampered with may raise, by fields that are missing or of another kind."""
+_NUMBER = r"\d{1,18}"  # Python refuses to read numbers of thousands of digits
+_SPAN = re.compile(
+    rf"(?P<source>.*)(?::(?P<line>{_NUMBER})(?:-(?P<line_end>{_NUMBER}))?"
+    rf"|\[(?P<item>{_NUMBER})(?:-(?P<item_end>{_NUMBER}))?\])"
+)
+_PLACE = re.compile(rf"(?P<source>.*?)(?::(?P<line>{_NUMBER}))?(?:\[(?P<item>{_NUMBER})\])?")
 
 _SYNC = "DATA_LAKE_SYNC"
 _OUTCOMES = {"INGESTION_SUCCEEDED", "INGESTION_FAILED", "BATCH_SPLIT"}
@@ -42,13 +43,38 @@ def lines_of(path: Path) -> Iterator[bytes]:
         ) from error
 
 
+_Count = Annotated[int, Meta(ge=0, le=10**15)]
+
+
+class _Fields(Struct):
+    """Of what kind the fields are that are read here. Those without a default are in every line."""
+
+    time: str
+    run: str
+    event: str
+    previous: str
+    request_id: str = ""
+    places: list[str] = []
+    records: list[tuple[str, str, str]] = []
+    source: str = ""
+    line: _Count = 0
+    index: _Count | None = None
+    interaction_id: str = ""
+    outcome: str = ""
+    strict: bool = False
+    replay: bool = False
+    read_to_end: bool = True
+    exit_code: _Count = 0
+    counts: dict[str, _Count] = {}
+    stopped: str | None = None
+
+
 def entry_of(line: bytes) -> dict[str, Any] | None:
-    """A line as what it says, or None if it is no line of an audit file."""
+    """A line as what it says, or None if it is no line of an audit file; it may lack what a line of its kind has."""
     try:
-        entry = json.loads(line)
+        entry: dict[str, Any] = json.loads(line)
+        convert(entry, _Fields)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in _FIELDS):
         return None
     return entry
 
@@ -188,7 +214,7 @@ def _account(
         read(entry)
         # After a full disk lines are missing, and the run says why.
         wrong = story.disagrees and entry["stopped"] != "storage"
-    except (*_MALFORMED, ValueError):
+    except (KeyError, ValueError):
         yield Finding(number, "this line lacks what a line of its kind has")
         return
     if wrong:
@@ -202,7 +228,7 @@ def runs_of(path: Path) -> list[RunStory]:
     stories: dict[str, RunStory] = {}
     for line in lines_of(path):
         if (entry := entry_of(line)) and entry["event"] != _SYNC:
-            with suppress(*_MALFORMED):  # `verify` names such a line
+            with suppress(KeyError):  # `verify` names such a line
                 stories.setdefault(entry["run"], RunStory(entry["run"])).take(entry)
     return list(stories.values())
 
@@ -218,8 +244,8 @@ class Question(Struct, frozen=True):
     def fits(self, entry: dict[str, Any]) -> bool:
         """Whether a line speaks of what is asked for."""
         return (
-            str(entry["run"]).startswith(self.run)
-            and str(entry.get("request_id", "")).startswith(self.request)
+            entry["run"].startswith(self.run)
+            and entry.get("request_id", "").startswith(self.request)
             and (not self.interaction or self.interaction in _interactions(entry))
             and (not self.place or any(same_place(self.place, place) for place in _places(entry)))
         )
@@ -234,7 +260,7 @@ def find(path: Path, question: Question) -> Iterator[dict[str, Any]]:
         try:
             if not question.fits(entry):
                 continue
-        except (*_MALFORMED, IndexError):
+        except KeyError:
             continue
         if "records" in entry and (question.interaction or question.place):
             entry["records"] = [

@@ -3,14 +3,17 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import ebingest, line, lines
+from typer.testing import CliRunner
 
-from eventbridge_cli.ledger.history import same_place, verify
+from eventbridge_cli.cli.app import app
+from eventbridge_cli.ledger.history import _Fields, same_place, verify
 
 FILE = "ingestion_audit.jsonl"
 
@@ -84,15 +87,74 @@ def test_any_changed_byte_is_found(folder: Path, data: st.DataObject) -> None:
         b'"event":"INGESTION_SUCCEEDED","time":"t","previous":"p","records":7,"request_id":"r"',
         b'"event":"INGESTION_FAILED","time":"t","previous":"p","records":[[]],"request_id":7,"outcome":"x"',
         b'"event":["x"],"time":"t","previous":["p"]',
+        b'"event":"RUN_FINISHED","time":"t","previous":"p","exit_code":0,"counts":"abc","stopped":null',
+        b'"event":"RUN_FINISHED","time":"t","previous":"p","exit_code":0,"counts":{"read":"x"},"stopped":null',
+        b'"event":"INGESTION_SUCCEEDED","time":"t","previous":"p","records":[5],"request_id":"r"',
+        b'"event":"BATCH_SUBMITTED","time":"t","previous":"p","places":[],"request_id":[]',
     ],
 )
 def test_a_forged_line_is_a_finding_and_never_a_crash(folder: Path, forged: bytes) -> None:
-    """A line with fields that are missing or of another kind is named; `show` goes on past it."""
+    """A line with fields that are missing or of another kind is named; `show` and `status` go on past it."""
     with (folder / FILE).open("ab") as file:
         file.write(b'{"run":"forged",' + forged + b"}\n")
     assert b"ingestion_audit.jsonl:" in ebingest("audit", "verify", cwd=folder, check=[1]).stdout
     ebingest("audit", "show", cwd=folder, check=[0])
     ebingest("audit", "show", "--interaction", "interaction-3", cwd=folder, check=[0])
+    ebingest("audit", "show", "--run", "2", "-o", "json", cwd=folder, check=[0])
+    ebingest("status", cwd=folder, check=[0])
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["\ud800", 10**4000, 2**63]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["read", "pending"]), inner),
+)
+
+
+def forge(value: Any, data: st.DataObject) -> Any:
+    """The value of a field with something else at one place of it."""
+    inner = list(range(len(value))) if isinstance(value, list) else list(value) if isinstance(value, dict) else []
+    at = data.draw(st.sampled_from([None, *inner]))
+    if at is None:
+        return data.draw(ANYTHING)
+    copy = value.copy()
+    copy[at] = forge(value[at], data)
+    return copy
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_forged_value_crashes_a_command(folder: Path, data: st.DataObject) -> None:
+    """Whatever stands in a field of a real line: every command that reads the file ends in order."""
+    whole = [json.loads(text) for text in (folder / FILE).read_bytes().splitlines()]
+    submitted = next(entry for entry in whole if entry["event"] == "INGESTION_SUCCEEDED")
+    whole.insert(-1, submitted | {"event": "INGESTION_FAILED", "outcome": "pending", "cause": "timeout"})
+    kinds = {entry["event"]: number for number, entry in enumerate(whole)}  # the last line of each kind
+    chosen = data.draw(st.sampled_from(list(kinds.values())))
+    field = data.draw(st.sampled_from(sorted(whole[chosen].keys() & set(_Fields.__struct_fields__))))
+    whole[chosen][field] = forge(whole[chosen][field], data)
+    copy = folder / "forged.jsonl"
+    copy.write_text("".join(f"{json.dumps(entry)}\n" for entry in whole), encoding="utf-8")
+    show = ("audit", "show", str(copy))
+    for arguments in (
+        ("status",),
+        ("status", "-o", "json"),
+        ("audit", "verify", str(copy)),
+        show,
+        (*show, "-o", "json"),
+        (*show, "--run", "2"),
+        (*show, "--run", "2", "-o", "json"),
+        (*show, "--place", "calls.ndjson:4", "--interaction", "interaction-3"),
+    ):
+        variables = {"EBINGEST_AUDIT": str(copy), "EBINGEST_DEAD_LETTERS": str(folder / "dead_letters.ndjson")}
+        variables["EBINGEST_STATE"] = str(folder)
+        assert CliRunner().invoke(app, arguments, env=variables, catch_exceptions=False).exit_code in {0, 1}
+
+
+def test_a_line_that_is_nested_deeply_is_shown_as_such(tmp_path: Path) -> None:
+    """A value that can be read, but not be told, is no crash."""
+    line = b'{"event":"BATCH_RETRIED","time":"t","run":"r","previous":"p","request_id":"r","cause":%b}\n'
+    (tmp_path / FILE).write_bytes(line % (b"[" * 600 + b"]" * 600))
+    assert b"nested too deeply" in ebingest("audit", "show", "--run", "r", cwd=tmp_path, check=[0]).stdout
 
 
 def test_what_became_of_a_record(folder: Path) -> None:
