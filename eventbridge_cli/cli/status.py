@@ -110,6 +110,9 @@ def _again(story: "RunStory") -> str:
         return f"mend the bad records in the input, then run {command} again: --strict has sent nothing"
     if story.exit_code == ExitCode.TOO_MANY_ERRORS:
         return f"mend the bad records in the input, or raise --max-errors, then run {command} again"
-    if story.counts is None or pending or not story.read_to_end:
-        return f"run {command} again: it sends what is pending, and nothing twice"
-    return ""
+    if story.counts is not None and not pending and story.read_to_end:
+        return ""
+    again = f"run {command} again: it sends what is pending, and nothing twice"
+    if story.exit_code == ExitCode.CONFIGURATION:
+        return f"mend what stopped it ({story.stopped}; ebingest doctor says more), then {again}"
+    return again

@@ -89,13 +89,15 @@ class Finding(Struct, frozen=True):
 class RunStory(Struct):
     """A run as its lines tell it. `recount` is drawn from them, `counts` is what the run said at its end.
 
-    `arrived` are the places of records that a replay sent, or found delivered.
+    `stopped` is the code of the error that ended it early. `arrived` are the places of records that a replay sent, or
+    found delivered.
     """
 
     run: str
     started: str = ""
     finished: str = ""
     exit_code: int | None = None
+    stopped: str | None = None
     counts: dict[str, int] | None = None
     recount: dict[str, int] = field(default_factory=dict)
     in_flight: dict[str, list[str]] = field(default_factory=dict)
@@ -129,6 +131,7 @@ class RunStory(Struct):
             case "RUN_FINISHED":
                 self.finished, self.exit_code, self.counts = entry["time"], entry["exit_code"], entry["counts"]
                 self.read_to_end = bool(entry.get("read_to_end", True))
+                self.stopped = entry.get("stopped")
         if entry["event"] in _OUTCOMES:
             self.in_flight.pop(entry["request_id"], None)
 

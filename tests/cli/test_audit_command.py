@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from eventbridge_cli.cli.app import app
 from eventbridge_cli.ledger.history import _Fields, same_place, verify
+from eventbridge_cli.sandbox.process import SandboxProcess
 
 FILE = "ingestion_audit.jsonl"
 
@@ -277,6 +278,16 @@ def test_status_after_a_strict_run_that_sent_nothing(tmp_path: Path, server: Ser
     """The same command would send nothing again."""
     ebingest("ingest", "--strict", cwd=tmp_path, env=server.settings, stdin=lines(3) + b"{}\n", check=[1])
     assert advice(tmp_path)[0].startswith("mend the bad records in the input")
+
+
+def test_status_after_a_run_that_waits_for_somebody(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    """Where secret or address are wrong, the same command does not help before that is mended."""
+    where = {"GENESYS_ENV": sandbox.url, "GENESYS_CLIENT_ID": sandbox.client_id, "GENESYS_CLIENT_SECRET": "wr0ng"}
+    ebingest("ingest", cwd=tmp_path, env=where, stdin=lines(3), check=[3])
+    assert advice(tmp_path)[0].startswith("mend what stopped it (credentials; ebingest doctor says more), then run the")
+    where |= {"GENESYS_CLIENT_SECRET": sandbox.client_secret, "GENESYS_INGEST_URL": f"{sandbox.url}/nowhere"}
+    ebingest("ingest", cwd=tmp_path, env=where, stdin=lines(3), check=[3])
+    assert advice(tmp_path)[0].startswith("mend what stopped it (endpoint;")
 
 
 def test_status_forgets_letters_that_were_replayed(tmp_path: Path, server: Server) -> None:
