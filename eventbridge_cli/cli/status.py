@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 
 def status(
     *,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The audit file of the runs. \\[env: EBINGEST_AUDIT]",
+            show_default="ingestion_audit.jsonl",
+        ),
+    ] = None,
+    dead_letters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where bad records are kept. \\[env: EBINGEST_DEAD_LETTERS]",
+            show_default="dead_letters.ndjson",
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -40,15 +56,14 @@ def status(
     from eventbridge_cli.ledger.standing import standing
     from eventbridge_cli.settings import load
 
-    settings = load(state=state)
+    settings = load(audit=audit, dead_letters=dead_letters, state=state)
     found = standing(settings.state or user_state_path("ebingest"), settings.audit, settings.dead_letters)
     if output is Output.JSON:
-        typer.echo(json.dumps(_document(found)))
+        typer.echo(json.dumps(_document(found, settings.audit)))
         return
     for scope in found.scopes:
         typer.echo(safe(_scope(scope)))
-    if found.last_run is not None:
-        typer.echo(safe(_last_run(found)))
+    typer.echo(safe(_last_run(found, settings.audit)))
     for scope in found.scopes:
         for target, count in scope.waiting.items():
             typer.echo(safe(f"Data lake: {count:,} receipts wait for {target}"))
@@ -59,10 +74,10 @@ def status(
         typer.echo(safe(f"Next: {advice}"))
 
 
-def _document(found: "Standing") -> dict[str, object]:
+def _document(found: "Standing", audit: Path) -> dict[str, object]:
     last_run = found.last_run and found.last_run.as_dict()
     document: dict[str, object] = to_builtins(found)
-    return document | {"last_run": last_run, "pending": found.pending}
+    return document | {"audit": str(audit), "last_run": last_run, "pending": found.pending}
 
 
 def _scope(scope: "Scope") -> str:
@@ -73,9 +88,10 @@ def _scope(scope: "Scope") -> str:
     return f"State {scope.name}: {scope.delivered:,} events delivered by {scope.runs:,} runs{last}{held}"
 
 
-def _last_run(found: "Standing") -> str:
+def _last_run(found: "Standing", audit: Path) -> str:
     story = found.last_run
-    assert story is not None  # noqa: S101 - the caller looked
+    if story is None:
+        return f"Last run: none is on record in the audit file {audit}, so what is pending can't be told"
     if story.counts is None:
         what = "under way" if found.under_way else "did not finish"
         return f"Last run {story.run}: {what}, {len(story.in_flight):,} requests have no outcome"
@@ -86,12 +102,14 @@ def _last_run(found: "Standing") -> str:
 
 def _advice(found: "Standing", dead_letters: Path) -> list[str]:
     story = found.last_run
-    if story is None and not found.scopes:
+    if story is None and not found.scopes and not found.dead:
         return ["nothing is on record here; load something with: ebingest ingest FILE"]
     advice = []
     if found.under_way:
         advice.append("wait for the run that is under way")
-    elif story is not None and (again := _again(story)):
+    elif story is None:
+        advice.append("name the audit file of the runs with --audit, or ask in the folder that they ran in")
+    elif again := _again(story):
         advice.append(again)
     if found.dead:
         advice.append(f"mend the records in {dead_letters}, then: ebingest replay {dead_letters}")

@@ -34,7 +34,10 @@ class Scope(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """All of it. `dead` are the letters, by reason, whose records no replay has brought to their end since."""
+    """All of it. `dead` are the letters, by reason, whose records no replay has brought to their end since.
+
+    Without a `last_run` there is no audit file, or no run in it.
+    """
 
     scopes: list[Scope] = field(default_factory=list)
     last_run: RunStory | None = None
@@ -46,9 +49,9 @@ class Standing(Struct, frozen=True):
         return any(scope.held_by is not None for scope in self.scopes)
 
     @property
-    def pending(self) -> int:
-        """Events that the last run left pending, as far as it could still say so."""
-        return (self.last_run.counts or {}).get("pending", 0) if self.last_run else 0
+    def pending(self) -> int | None:
+        """Events that the last run left pending, as far as it could still say so; None without an audit file."""
+        return (self.last_run.counts or {}).get("pending", 0) if self.last_run else None
 
 
 def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
@@ -145,6 +148,6 @@ def _dead(path: Path, stories: Sequence[RunStory]) -> dict[str, int]:
     except OSError as error:
         raise UsageError(
             f"The dead letters {path} can't be read: {error.strerror}.",
-            "Name the file that `ingest` wrote with --dead-letters, as EBINGEST_DEAD_LETTERS.",
+            "Mend its rights, or name the file that `ingest` wrote with --dead-letters.",
         ) from error
     return dict(+reasons)

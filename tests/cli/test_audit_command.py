@@ -254,6 +254,30 @@ def test_status_of_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_status_without_the_audit_file(folder: Path) -> None:
+    """What is pending can't be told: it names the file that it looked for, and how to name another."""
+    for number, content in enumerate([None, b"", b'{"torn'], 1):
+        audit = folder / f"{number}.jsonl"
+        if content is not None:
+            audit.write_bytes(content)
+        text = ebingest("status", "--audit", audit.name, cwd=folder, check=[0]).stdout.decode()
+        assert f"none is on record in the audit file {audit.name}, so what is pending can't be told" in text
+        assert "Next: name the audit file of the runs with --audit" in text
+        assert "settled" not in text
+        run = ebingest("status", "--audit", audit.name, "-o", "json", cwd=folder, check=[0])
+        report = json.loads(run.stdout)
+        assert (report["audit"], report["last_run"], report["pending"]) == (audit.name, None, None)
+
+
+def test_status_of_files_that_are_named(folder: Path) -> None:
+    """--audit and --dead-letters name what `ingest` wrote elsewhere."""
+    (folder / FILE).rename(folder / "other.jsonl")
+    (folder / "dead_letters.ndjson").rename(folder / "other.ndjson")
+    named = ("--audit", "other.jsonl", "--dead-letters", "other.ndjson")
+    report = json.loads(ebingest("status", *named, "-o", "json", cwd=folder, check=[0]).stdout)
+    assert (report["last_run"]["exit_code"], report["dead"]) == (1, {"invalid_json": 2})
+
+
 def advice(folder: Path) -> list[str]:
     """What `status` says to type next."""
     text = ebingest("status", cwd=folder, check=[0]).stdout.decode()
