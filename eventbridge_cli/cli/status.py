@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,12 @@ from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from eventbridge_cli.ledger.history import RunStory
     from eventbridge_cli.ledger.standing import Scope, Standing
+
+_LISTED = 5  # runs that are named one by one
 
 
 def status(
@@ -63,7 +68,8 @@ def status(
         return
     for scope in found.scopes:
         typer.echo(safe(_scope(scope)))
-    typer.echo(safe(_last_run(found, settings.audit)))
+    for line in _runs(found, settings.audit):
+        typer.echo(safe(line))
     for scope in found.scopes:
         for target, count in scope.waiting.items():
             typer.echo(safe(f"Data lake: {count:,} receipts wait for {target}"))
@@ -75,9 +81,13 @@ def status(
 
 
 def _document(found: "Standing", audit: Path) -> dict[str, object]:
-    last_run = found.last_run and found.last_run.as_dict()
     document: dict[str, object] = to_builtins(found)
-    return document | {"audit": str(audit), "last_run": last_run, "pending": found.pending}
+    return document | {
+        "audit": str(audit),
+        "last_run": found.last_run and found.last_run.as_dict(),
+        "unsettled": [story.as_dict() for story in found.unsettled],
+        "pending": found.pending,
+    }
 
 
 def _scope(scope: "Scope") -> str:
@@ -88,16 +98,29 @@ def _scope(scope: "Scope") -> str:
     return f"State {scope.name}: {scope.delivered:,} events delivered by {scope.runs:,} runs{last}{held}"
 
 
-def _last_run(found: "Standing", audit: Path) -> str:
-    story = found.last_run
-    if story is None:
-        return f"Last run: none is on record in the audit file {audit}, so what is pending can't be told"
+def _runs(found: "Standing", audit: Path) -> Iterator[str]:
+    """The last run, and the newest of those before it that are not settled."""
+    last = found.last_run
+    if last is None:
+        yield f"Last run: none is on record in the audit file {audit}, so what is pending can't be told"
+        return
+    yield f"Last run {last.run}: {_end(last, under_way=found.under_way)}"
+    earlier = [story for story in reversed(found.unsettled) if story is not last]
+    for story in earlier[:_LISTED]:
+        more = f" and {len(story.inputs) - 1:,} more" if len(story.inputs) > 1 else ""
+        over = f" over {story.inputs[0]}{more}" if story.inputs else ""
+        yield f"Not settled: run {story.run}{over}: {_end(story)}"
+    if len(earlier) > _LISTED:
+        yield f"Not settled: {len(earlier) - _LISTED:,} older ones; see them with: ebingest audit show {audit}"
+
+
+def _end(story: "RunStory", *, under_way: bool = False) -> str:
     if story.counts is None:
-        what = "under way" if found.under_way else "did not finish"
-        return f"Last run {story.run}: {what}, {len(story.in_flight):,} requests have no outcome"
+        what = "under way" if under_way else "did not finish"
+        return f"{what}, {len(story.in_flight):,} requests have no outcome"
     parts = ", ".join(f"{count:,} {name}" for name, count in story.counts.items())
     rest = "" if story.read_to_end else "; the input was not read to its end"
-    return f"Last run {story.run}: exit {story.exit_code}; {parts}{rest}"
+    return f"exit {story.exit_code}; {parts}{rest}"
 
 
 def _advice(found: "Standing", dead_letters: Path) -> list[str]:
@@ -109,8 +132,8 @@ def _advice(found: "Standing", dead_letters: Path) -> list[str]:
         advice.append("wait for the run that is under way")
     elif story is None:
         advice.append("name the audit file of the runs with --audit, or ask in the folder that they ran in")
-    elif again := _again(story):
-        advice.append(again)
+    else:
+        advice += _again(found.to_run_again, story)
     if found.dead:
         advice.append(f"mend the records in {dead_letters}, then: ebingest replay {dead_letters}")
     if waiting := sum((Counter(scope.waiting) for scope in found.scopes), Counter()):
@@ -120,17 +143,29 @@ def _advice(found: "Standing", dead_letters: Path) -> list[str]:
     return advice or ["nothing: all is settled"]
 
 
-def _again(story: "RunStory") -> str:
-    """How the last run goes on; empty if it was the whole of it."""
-    command = "the replay" if story.replay else "the same ingest command"
+def _again(runs: "Sequence[RunStory]", last: "RunStory") -> Iterator[str]:
+    """How runs go on; those that go on alike together."""
+    alike: dict[tuple[str, str], list[RunStory]] = {}
+    for story in runs:
+        alike.setdefault(_way_on(story), []).append(story)
+    for (first, then), stories in alike.items():
+        if stories[0] is last and len(stories) == 1:
+            command = "the replay" if last.replay else "the same ingest command"
+        else:
+            more = f" and {len(stories) - _LISTED:,} more" if len(stories) > _LISTED else ""
+            noun = "command of run" if len(stories) == 1 else "commands of runs"
+            command = f"the {noun} {', '.join(story.run for story in stories[:_LISTED])}{more}"
+        yield f"{first}run {command} again{then}"
+
+
+def _way_on(story: "RunStory") -> tuple[str, str]:
+    """What is to be done before the command of a run is given again, and what that brings about."""
     pending = (story.counts or {}).get("pending", 0)
     if story.strict and pending and story.exit_code == ExitCode.SOME_BAD:
-        return f"mend the bad records in the input, then run {command} again: --strict has sent nothing"
+        return "mend the bad records in the input, then ", ": --strict has sent nothing"
     if story.exit_code == ExitCode.TOO_MANY_ERRORS:
-        return f"mend the bad records in the input, or raise --max-errors, then run {command} again"
-    if story.counts is not None and not pending and story.read_to_end:
-        return ""
-    again = f"run {command} again: it sends what is pending, and nothing twice"
+        return "mend the bad records in the input, or raise --max-errors, then ", ""
+    first = ""
     if story.exit_code == ExitCode.CONFIGURATION:
-        return f"mend what stopped it ({story.stopped}; ebingest doctor says more), then {again}"
-    return again
+        first = f"mend what stopped it ({story.stopped}; ebingest doctor says more), then "
+    return first, ": that sends what is pending, and nothing twice"

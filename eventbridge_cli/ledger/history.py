@@ -61,6 +61,8 @@ class _Fields(Struct):
     index: _Count | None = None
     interaction_id: str = ""
     outcome: str = ""
+    inputs: list[str] = []
+    ingest_url: str = ""
     strict: bool = False
     replay: bool = False
     read_to_end: bool = True
@@ -95,6 +97,8 @@ class RunStory(Struct):
 
     run: str
     started: str = ""
+    inputs: list[str] = field(default_factory=list)
+    ingest_url: str = ""
     finished: str = ""
     exit_code: int | None = None
     stopped: str | None = None
@@ -116,6 +120,7 @@ class RunStory(Struct):
             case "RUN_STARTED":
                 self.started, self.strict = entry["time"], bool(entry.get("strict"))
                 self.replay = bool(entry.get("replay"))
+                self.inputs, self.ingest_url = entry.get("inputs", []), entry.get("ingest_url", "")
             case "INGESTION_REJECTED":
                 self._count("rejected", 1)
             case "DUPLICATE_DROPPED":
@@ -141,6 +146,11 @@ class RunStory(Struct):
 
     def _count(self, outcome: str, records: int) -> None:
         self.recount[outcome] = self.recount.get(outcome, 0) + records
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it came to its end with all of the input read and nothing pending."""
+        return self.counts is not None and not self.counts.get("pending") and self.read_to_end
 
     @property
     def disagrees(self) -> bool:

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,11 +36,13 @@ class Scope(Struct, frozen=True):
 class Standing(Struct, frozen=True):
     """All of it. `dead` are the letters, by reason, whose records no replay has brought to their end since.
 
-    Without a `last_run` there is no audit file, or no run in it.
+    Without a `last_run` there is no audit file, or no run in it. `unsettled` are the runs, the oldest first, that were
+    not complete, and whose inputs no later run has brought to their end.
     """
 
     scopes: list[Scope] = field(default_factory=list)
     last_run: RunStory | None = None
+    unsettled: list[RunStory] = field(default_factory=list)
     dead: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -50,8 +52,19 @@ class Standing(Struct, frozen=True):
 
     @property
     def pending(self) -> int | None:
-        """Events that the last run left pending, as far as it could still say so; None without an audit file."""
-        return (self.last_run.counts or {}).get("pending", 0) if self.last_run else None
+        """Events that runs left pending, as far as they could still say so; None without an audit file.
+
+        Where runs went over the same inputs, the last of them has counted what the others left.
+        """
+        if self.last_run is None:
+            return None
+        last_words = _not_gone_over_again(self.unsettled, lambda later: later.counts is not None)
+        return sum((story.counts or {}).get("pending", 0) for story in last_words)
+
+    @property
+    def to_run_again(self) -> list[RunStory]:
+        """Of the runs that are not settled, the last one over the same inputs: it goes on for all. The newest first."""
+        return list(_not_gone_over_again(self.unsettled, lambda _: True))
 
 
 def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
@@ -63,7 +76,7 @@ def standing(state: Path, audit: Path, dead_letters: Path) -> Standing:
     """
     stories = runs_of(audit) if is_there(audit) else []
     scopes = [_scope(path) for path in _databases(state)]
-    return Standing(scopes, stories[-1] if stories else None, _dead(dead_letters, stories))
+    return Standing(scopes, stories[-1] if stories else None, _unsettled(stories), _dead(dead_letters, stories))
 
 
 def is_there(path: Path) -> bool:
@@ -93,6 +106,22 @@ def _unreadable(path: Path, error: OSError) -> ConfigurationError:
         f"{path} can't be read: {error.strerror}.",
         "Mend its rights or those of the folders above it, or name another.",
     )
+
+
+def _unsettled(stories: Sequence[RunStory]) -> list[RunStory]:
+    found = _not_gone_over_again(stories, lambda later: later.is_complete)
+    return [story for story in found if not story.is_complete][::-1]
+
+
+def _not_gone_over_again(stories: Sequence[RunStory], counts: Callable[[RunStory], bool]) -> Iterator[RunStory]:
+    """The stories, from the newest, without those whose inputs went to the same place in later ones that count."""
+    gone_over: set[tuple[str, str]] = set()
+    for story in reversed(stories):
+        over = {(story.ingest_url, name) for name in story.inputs}
+        if not over or not over <= gone_over:
+            yield story
+        if counts(story):
+            gone_over |= over
 
 
 def _scope(path: Path) -> Scope:

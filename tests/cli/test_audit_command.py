@@ -298,6 +298,42 @@ def test_status_after_a_run_that_was_cut_short(tmp_path: Path, server: Server) -
     assert b"not read to its end" not in run.stderr
 
 
+def test_status_names_every_run_that_is_not_settled(tmp_path: Path, server: Server) -> None:
+    """A later run over something else settles nothing; one over the same inputs, or more than those, does."""
+
+    def report() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)
+        return found
+
+    (tmp_path / "big.ndjson").write_bytes(lines(20_000))
+    (tmp_path / "other.ndjson").write_bytes(lines(3))
+    short = ("ingest", "big.ndjson", "--max-duration", "0.3", "--rate", "5/s")
+    runs = []
+    for arguments, code in ((short, 5), (short, 5), (("ingest", "other.ndjson"), 0)):
+        run = ebingest(*arguments, "-o", "json", cwd=tmp_path, env=server.settings, check=[code])
+        runs.append(json.loads(run.stdout))
+    first, second, _ = runs
+    assert [story["run"] for story in report()["unsettled"]] == [first["run"], second["run"]]
+    assert report()["pending"] == second["counts"]["pending"]
+    text = ebingest("status", cwd=tmp_path, check=[0]).stdout.decode()
+    assert f"Not settled: run {first['run']} over big.ndjson: exit 5; " in text
+    assert advice(tmp_path)[0].startswith(f"run the command of run {second['run']} again: that sends what is pending")
+    ebingest("ingest", "big.ndjson", "other.ndjson", cwd=tmp_path, env=server.settings, check=[0])
+    assert (report()["unsettled"], report()["pending"]) == ([], 0)
+    assert advice(tmp_path) == ["nothing: all is settled"]
+
+
+def test_status_is_short_where_many_runs_are_not_settled(tmp_path: Path) -> None:
+    """The newest are named, the others counted."""
+    started = '{"event":"RUN_STARTED","time":"t","run":"%s","previous":"p","inputs":["%s.ndjson"],"ingest_url":"u"}\n'
+    (tmp_path / FILE).write_text("".join(started % (number, number) for number in range(50)), encoding="utf-8")
+    text = ebingest("status", cwd=tmp_path, check=[0]).stdout.decode()
+    assert "Not settled: 44 older ones" in text
+    assert "run the commands of runs 49, 48, 47, 46, 45 and 45 more again" in text
+    assert len(text.splitlines()) < 10
+    assert len(json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)["unsettled"]) == 50
+
+
 def test_status_after_a_strict_run_that_sent_nothing(tmp_path: Path, server: Server) -> None:
     """The same command would send nothing again."""
     ebingest("ingest", "--strict", cwd=tmp_path, env=server.settings, stdin=lines(3) + b"{}\n", check=[1])
