@@ -91,8 +91,9 @@ class Finding(Struct, frozen=True):
 class RunStory(Struct):
     """A run as its lines tell it. `recount` is drawn from them, `counts` is what the run said at its end.
 
-    `stopped` is the code of the error that ended it early. `arrived` are the places of records that a replay sent, or
-    found delivered.
+    `stopped` is the code of the error that ended it early. Of a replay, `arrived` are the places of records that it
+    sent, or found delivered, and `failed` those of records that it did not bring to their end: several records may have
+    the same place, as those of different inputs that were piped in.
     """
 
     run: str
@@ -109,10 +110,11 @@ class RunStory(Struct):
     replay: bool = False
     read_to_end: bool = True
     arrived: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: all but where single records stand."""
-        return {name: value for name, value in asdict(self).items() if name != "arrived"}
+        return {name: value for name, value in asdict(self).items() if name not in {"arrived", "failed"}}
 
     def take(self, entry: dict[str, Any]) -> None:
         """Take in the next line of this run."""
@@ -123,16 +125,18 @@ class RunStory(Struct):
                 self.inputs, self.ingest_url = entry.get("inputs", []), entry.get("ingest_url", "")
             case "INGESTION_REJECTED":
                 self._count("rejected", 1)
+                self._place(entry, self.failed)
             case "DUPLICATE_DROPPED":
                 self._count("duplicate", 1)
-                self._arrive(entry)
+                self._place(entry, self.arrived)
             case "BATCH_SUBMITTED":
                 self.in_flight[entry["request_id"]] = entry["places"]
             case "INGESTION_SUCCEEDED":
                 self._count("delivered", len(entry["records"]))
-                self._arrive(entry)
+                self._place(entry, self.arrived)
             case "INGESTION_FAILED":
                 self._count(entry["outcome"], len(entry["records"]))
+                self._place(entry, self.failed)
             case "RUN_FINISHED":
                 self.finished, self.exit_code, self.counts = entry["time"], entry["exit_code"], entry["counts"]
                 self.read_to_end = bool(entry.get("read_to_end", True))
@@ -140,9 +144,9 @@ class RunStory(Struct):
         if entry["event"] in _OUTCOMES:
             self.in_flight.pop(entry["request_id"], None)
 
-    def _arrive(self, entry: dict[str, Any]) -> None:
+    def _place(self, entry: dict[str, Any], places: set[str]) -> None:
         if self.replay:
-            self.arrived.update(_places(entry))
+            places.update(_places(entry))
 
     def _count(self, outcome: str, records: int) -> None:
         self.recount[outcome] = self.recount.get(outcome, 0) + records

@@ -157,9 +157,12 @@ def holder(lock: Path) -> int | None:
 
 
 def _dead(path: Path, stories: Sequence[RunStory]) -> dict[str, int]:
-    """Dead letters by reason, without those whose record has arrived by a replay after its run."""
+    """Dead letters by reason, without those whose record has arrived by a replay after its run.
+
+    A place at which the same replay also failed with a record does not tell which one has arrived: none counts as that.
+    """
     began = {story.run: number for number, story in enumerate(stories)}
-    replays = [story for story in stories if story.arrived]
+    replays = [(began[story.run], story.arrived - story.failed) for story in stories if story.arrived]
     reasons: Counter[str] = Counter()
     try:
         with path.open("rb") as file:
@@ -167,10 +170,10 @@ def _dead(path: Path, stories: Sequence[RunStory]) -> dict[str, int]:
                 try:
                     letter = json.loads(line)
                     number = began.get(letter.get("run"), -1)
-                    later = [story for story in replays if began[story.run] > number]
-                    has_arrived = later and any(place_of(letter) in story.arrived for story in later)
+                    later = [arrived for begin, arrived in replays if begin > number]
+                    has_arrived = later and any(place_of(letter) in arrived for arrived in later)
                     reasons[str(letter["reason"])] += not has_arrived
-                except (ValueError, KeyError, TypeError, RecursionError):
+                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                     reasons["unreadable letter"] += 1
     except FileNotFoundError:
         pass

@@ -239,13 +239,13 @@ def test_status_counts_what_the_last_run_delivered(tmp_path: Path, server: Serve
 
 
 def test_status_of_letters_that_can_not_be_read(tmp_path: Path) -> None:
-    """A folder in their place is a usage error that names it; one letter that is nested too deeply is counted."""
+    """A folder in their place is a usage error that names it; what is nested too deeply, or no letter, is counted."""
     run = ebingest("status", cwd=tmp_path, env={"EBINGEST_DEAD_LETTERS": str(tmp_path)}, check=[2])
     assert f"The dead letters {tmp_path} can't be read" in run.stderr.decode()
     nested = b'{"reason":"refused","record":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
-    (tmp_path / "dead_letters.ndjson").write_bytes(nested + b'{"reason":"refused","record":"{}"}\n')
+    (tmp_path / "dead_letters.ndjson").write_bytes(nested + b'[]\n{"reason":"refused","record":"{}"}\n')
     report = json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)
-    assert report["dead"] == {"unreadable letter": 1, "refused": 1}
+    assert report["dead"] == {"unreadable letter": 2, "refused": 1}
 
 
 def test_status_of_nothing(tmp_path: Path) -> None:
@@ -296,6 +296,24 @@ def test_status_after_a_run_that_was_cut_short(tmp_path: Path, server: Server) -
     run = ebingest("ingest", "-o", "json", cwd=tmp_path, env=server.settings, stdin=text, check=[1])
     assert json.loads(run.stdout)["read_to_end"] is True
     assert b"not read to its end" not in run.stderr
+
+
+def test_status_keeps_a_letter_whose_place_another_one_shares(tmp_path: Path, server: Server) -> None:
+    """Of two piped runs' letters from <stdin>:1 one is mended: the replay delivers it, and rejects the other one."""
+    for bad in (b"{}\n", b"nonsense\n"):
+        ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=bad, check=[1])
+    letters = tmp_path / "dead_letters.ndjson"
+    letters.write_bytes(letters.read_bytes().replace(b'"record":"{}"', b'"record":' + line(7)))
+    ebingest("replay", letters.name, cwd=tmp_path, env=server.settings, check=[1])
+
+    def dead() -> int:
+        report = json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)
+        return sum(report["dead"].values())
+
+    assert dead() == 2
+    letters.write_bytes(letters.read_bytes().replace(b'"record":"nonsense"', b'"record":' + line(8)))
+    ebingest("replay", letters.name, cwd=tmp_path, env=server.settings, check=[0])
+    assert dead() == 0
 
 
 def test_status_names_every_run_that_is_not_settled(tmp_path: Path, server: Server) -> None:
