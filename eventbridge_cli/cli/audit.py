@@ -27,6 +27,12 @@ AuditFile = Annotated[
 As = Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")]
 
 
+def counted(number: int, noun: str, verb: tuple[str, str] = ("", "")) -> str:
+    """A number of things, and what they do: `1 run`, `2 requests have`."""
+    one, many = verb
+    return f"{number:,} {noun} {one}".rstrip() if number == 1 else f"{number:,} {noun}s {many}".rstrip()
+
+
 @audit.command(cls=Command)
 def verify(file: AuditFile = None, *, output: As = Output.TEXT) -> None:
     """Prove that the file is whole; exit 0 if it is, 1 if not.
@@ -46,8 +52,8 @@ def verify(file: AuditFile = None, *, output: As = Output.TEXT) -> None:
     else:
         for each in findings:
             typer.echo(safe(f"{path}:{each.line}: {each.what}"))
-        verdict = f"not whole: {len(findings):,} findings" if findings else "whole"
-        typer.echo(safe(f"{path}: {count:,} lines, {verdict}"))
+        verdict = f"not whole: {counted(len(findings), 'finding')}" if findings else "whole"
+        typer.echo(safe(f"{path}: {counted(count, 'line')}, {verdict}"))
     raise typer.Exit(1 if findings else 0)
 
 
@@ -77,6 +83,8 @@ def show(
         for story in stories:
             line = json.dumps(story.as_dict()) if output is Output.JSON else safe(_sum_up(story))
             typer.echo(line)
+        if not stories and output is Output.TEXT:
+            typer.echo(safe(f"There is no run in {path}."))
         raise typer.Exit(0 if stories else 1)
     found = False
     unsettled: dict[tuple[str, str], dict[str, Any]] = {}

@@ -10,6 +10,7 @@ import typer
 from msgspec import to_builtins
 
 from eventbridge_cli.cli.advice import how_to_hand_on
+from eventbridge_cli.cli.audit import counted
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.errors import ExitCode
 
@@ -72,7 +73,7 @@ def status(
         typer.echo(safe(line))
     for scope in found.scopes:
         for target, count in scope.waiting.items():
-            typer.echo(safe(f"Data lake: {count:,} receipts wait for {target}"))
+            typer.echo(safe(f"Data lake: {counted(count, 'receipt', ('waits', 'wait'))} for {target}"))
     if found.dead:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.dead.items())
         typer.echo(safe(f"Dead letters in {settings.dead_letters}: {reasons}"))
@@ -95,7 +96,9 @@ def _scope(scope: "Scope") -> str:
         return f"State {scope.name}: can't be read ({scope.problem})"
     held = "" if scope.held_by is None else f"; a run is under way (process {scope.held_by or 'unknown'})"
     last = f", last {scope.newest}" if scope.newest else ""
-    return f"State {scope.name}: {scope.delivered:,} events delivered by {scope.runs:,} runs{last}{held}"
+    return (
+        f"State {scope.name}: {counted(scope.delivered, 'event')} delivered by {counted(scope.runs, 'run')}{last}{held}"
+    )
 
 
 def _runs(found: "Standing", audit: Path) -> Iterator[str]:
@@ -111,13 +114,13 @@ def _runs(found: "Standing", audit: Path) -> Iterator[str]:
         over = f" over {story.inputs[0]}{more}" if story.inputs else ""
         yield f"Not settled: run {story.run}{over}: {_end(story)}"
     if len(earlier) > _LISTED:
-        yield f"Not settled: {len(earlier) - _LISTED:,} older ones; see them with: ebingest audit show {audit}"
+        yield f"Not settled: {counted(len(earlier) - _LISTED, 'older run')}; see: ebingest audit show {audit}"
 
 
 def _end(story: "RunStory", *, under_way: bool = False) -> str:
     if story.counts is None:
         what = "under way" if under_way else "did not finish"
-        return f"{what}, {len(story.in_flight):,} requests have no outcome"
+        return f"{what}, {counted(len(story.in_flight), 'request', ('has', 'have'))} no outcome"
     parts = ", ".join(f"{count:,} {name}" for name, count in story.counts.items())
     rest = "" if story.read_to_end else "; the input was not read to its end"
     return f"exit {story.exit_code}; {parts}{rest}"

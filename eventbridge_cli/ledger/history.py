@@ -38,9 +38,10 @@ def lines_of(path: Path) -> Iterator[bytes]:
                 if line.endswith(b"\n"):
                     yield line[:-1]
     except OSError as error:
-        raise UsageError(
-            f"The audit file {path} can't be read: {error.strerror}.", "Name the one that `ingest` wrote with --audit."
-        ) from error
+        remedy = "Give the path of the one that `ingest` wrote."
+        if isinstance(error, PermissionError):
+            remedy = "Mend its rights, or ask as the user who ran `ingest`."
+        raise UsageError(f"The audit file {path} can't be read: {error.strerror}.", remedy) from error
 
 
 _Count = Annotated[int, Meta(ge=0, le=10**15)]

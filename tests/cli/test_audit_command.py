@@ -186,9 +186,37 @@ def test_all_runs_are_summed_up(folder: Path) -> None:
     assert b"did not finish, 1 in flight" in ebingest("audit", "show", cwd=folder, check=[0]).stdout
 
 
-def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
-    """Exit 2, and the message names the file."""
-    assert b"nothing.jsonl" in ebingest("audit", "verify", "nothing.jsonl", cwd=tmp_path, check=[2]).stderr
+@pytest.mark.parametrize("command", [["audit", "verify"], ["audit", "show"], ["report"]])
+def test_a_missing_file_is_a_usage_error(tmp_path: Path, command: list[str]) -> None:
+    """Exit 2, and the message names the file, but no option that the command does not have; a folder is no file."""
+    for path in ("nothing.jsonl", "."):
+        said = ebingest(*command, path, cwd=tmp_path, check=[2]).stderr.decode()
+        assert f"The audit file {path} can't be read" in said
+        assert "Give the path of the one that `ingest` wrote." in said
+        assert "--audit" not in said
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(folder: Path) -> None:
+    """It is the right file: its rights are to be mended."""
+    (folder / FILE).chmod(0)
+    for command in (["audit", "verify"], ["audit", "show"], ["report"], ["status"]):
+        assert b"Mend its rights" in ebingest(*command, cwd=folder, check=[2]).stderr
+
+
+def test_a_file_without_runs(tmp_path: Path) -> None:
+    """`show` says that there is none, exit 1; as JSON that is no line at all."""
+    (tmp_path / FILE).touch()
+    assert ebingest("audit", "show", cwd=tmp_path, check=[1]).stdout == f"There is no run in {FILE}.\n".encode()
+    assert ebingest("audit", "show", "-o", "json", cwd=tmp_path, check=[1]).stdout == b""
+
+
+def test_one_is_not_many(tmp_path: Path) -> None:
+    """What there is one of is told in the singular."""
+    submitted = b'{"event":"BATCH_SUBMITTED","time":"t","run":"r","previous":"p","request_id":"q","places":["a:1"]}\n'
+    (tmp_path / FILE).write_bytes(submitted)
+    assert b"1 line, not whole: 1 finding\n" in ebingest("audit", "verify", cwd=tmp_path, check=[1]).stdout
+    assert b"1 request has no outcome" in ebingest("status", cwd=tmp_path, check=[0]).stdout
 
 
 @pytest.mark.parametrize(
@@ -215,7 +243,7 @@ def test_status_says_where_things_stand(folder: Path) -> None:
     """Delivered, the last run, dead letters by reason, and what to type next; it makes no file."""
     before = sorted(folder.rglob("*"))
     text = ebingest("status", cwd=folder, check=[0]).stdout.decode()
-    assert "30 events delivered by 1 runs" in text
+    assert "30 events delivered by 1 run," in text
     assert "Last run" in text
     assert "2 invalid_json" in text
     assert "ebingest replay" in text
@@ -346,7 +374,7 @@ def test_status_is_short_where_many_runs_are_not_settled(tmp_path: Path) -> None
     started = '{"event":"RUN_STARTED","time":"t","run":"%s","previous":"p","inputs":["%s.ndjson"],"ingest_url":"u"}\n'
     (tmp_path / FILE).write_text("".join(started % (number, number) for number in range(50)), encoding="utf-8")
     text = ebingest("status", cwd=tmp_path, check=[0]).stdout.decode()
-    assert "Not settled: 44 older ones" in text
+    assert "Not settled: 44 older runs" in text
     assert "run the commands of runs 49, 48, 47, 46, 45 and 45 more again" in text
     assert len(text.splitlines()) < 10
     assert len(json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)["unsettled"]) == 50
