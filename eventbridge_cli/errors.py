@@ -151,14 +151,16 @@ class StateLockedError(EbingestError):
     exit_code = ExitCode.STATE_LOCKED
 
 
+RESUMES = "Nothing is lost: run the same command again, and it resumes."
+"""What to do about a run that has ended early, where nothing has to be mended."""
+
+
 class InterruptedRunError(EbingestError):
     """Ctrl-C, or asked to end by a signal. `exit_code` is 128 and the signal's number."""
 
     code = "interrupted"
 
-    def __init__(
-        self, signal_number: int, remedy: str = "Nothing is lost: run the same command again, and it resumes."
-    ) -> None:
+    def __init__(self, signal_number: int, remedy: str = RESUMES) -> None:
         super().__init__("The run was interrupted.", remedy)
         self.exit_code = 128 + signal_number
 

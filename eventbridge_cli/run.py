@@ -24,6 +24,7 @@ from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.pump import Inlet, Pump
 from eventbridge_cli.endpoints import endpoints
 from eventbridge_cli.errors import (
+    RESUMES,
     ConfigurationError,
     EbingestError,
     InterruptedRunError,
@@ -49,7 +50,7 @@ from eventbridge_cli.ledger.outbox import Outgoing
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.tally import Tally
 from eventbridge_cli.settings import Settings
-from eventbridge_cli.signals import Deadline, ends_when_asked, first_signal
+from eventbridge_cli.signals import Deadline, ends_when_asked, first_signal, interruptible
 from eventbridge_cli.strict import account_only, read_before
 from eventbridge_cli.sync import HandingOver, lanes_of
 from eventbridge_cli.transport import checked_proxy
@@ -127,32 +128,33 @@ def ingest(job: Job) -> Summary:
         observe=job.observe,
         outgoing=outgoing,
     ) as ledger:
-        ledger.begin(
-            version=__version__,
-            inputs=[source.name for source in intake.sources],
-            ingest_url=bare(where.ingest_url),
-            strict=intake.strict,
-            resend=job.resend,
-            key=intake.key.paths,
-            replay=job.letters is not None,
-        )
         error: EbingestError | None = None
         delivered = None if job.resend or ledger.delivered.is_empty else ledger.delivered
         lake = HandingOver(
             lanes, store_path(places.state, scope), note=ledger.note, warn=job.insist, grace=settings.sync_grace
         )
         try:
-            with (
-                job.watch(ledger.tally, intake.meter),
-                read_before(intake, deadline) if intake.strict else nullcontext((intake, True)) as (again, is_good),
-            ):
-                if is_good:
-                    _run(
-                        _deliver(job, again, delivered, ledger, lake, url=where.ingest_url, who=who, deadline=deadline)
+            with interruptible() as whole:
+                with whole():
+                    ledger.begin(
+                        version=__version__,
+                        inputs=[source.name for source in intake.sources],
+                        ingest_url=bare(where.ingest_url),
+                        strict=intake.strict,
+                        resend=job.resend,
+                        key=intake.key.paths,
+                        replay=job.letters is not None,
                     )
-                else:
-                    with ends_when_asked(deadline) as may_go_on:
-                        account_only(_fresh(again.chunks(), delivered), ledger, job.max_errors, may_go_on)
+                with (
+                    job.watch(ledger.tally, intake.meter),
+                    read_before(intake, deadline) if intake.strict else nullcontext((intake, True)) as (again, is_good),
+                ):
+                    if is_good:
+                        url = where.ingest_url
+                        _run(_deliver(job, again, delivered, ledger, lake, url=url, who=who, deadline=deadline))
+                    else:
+                        with ends_when_asked(deadline) as may_go_on:
+                            account_only(_fresh(again.chunks(), delivered), ledger, job.max_errors, may_go_on)
         except Exception as stopped:  # noqa: BLE001 - whatever it is, the account is drawn
             error = known(stopped)
             if isinstance(error, UnexpectedError):
@@ -166,7 +168,7 @@ def _deadline(max_duration: float | None) -> Deadline:
     seconds = float("inf") if max_duration is None else max_duration
     over = PendingError(
         f"The run has lasted for the {seconds:g} s that --max-duration gives it.",
-        "Nothing is lost: run the same command again, and it resumes.",
+        RESUMES,
     )
     return Deadline(time.monotonic() + seconds, over)
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 from msgspec import Struct
 
-from eventbridge_cli.errors import EbingestError, InterruptedRunError
+from eventbridge_cli.errors import RESUMES, EbingestError, InterruptedRunError
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -37,21 +37,7 @@ def first_signal(stop: Callable[[int], None]) -> Iterator[None]:
 
 
 @contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM raise, as Ctrl-C does, so that whatever has to be put in order is."""
-
-    def end(number: int, _: object) -> None:
-        raise InterruptedRunError(number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def interruptible(remedy: str) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+def interruptible(remedy: str = RESUMES) -> Iterator[Callable[[], AbstractContextManager[None]]]:
     """Let SIGINT and SIGTERM raise wherever the body is, unless whoever started the process has them ignored.
 
     Gives a context for what is to be done as a whole: there the first signal waits, and a second one raises.

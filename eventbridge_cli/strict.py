@@ -14,7 +14,7 @@ from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import BLOCK, Meter, Source, open_packed
 from eventbridge_cli.ledger.account import ErrorBudget
 from eventbridge_cli.ledger.book import Ledger
-from eventbridge_cli.signals import Deadline, ends_at_once, sigterm_raises
+from eventbridge_cli.signals import Deadline, ends_at_once
 
 
 @contextmanager
@@ -30,7 +30,6 @@ def read_before(intake: Intake, deadline: Deadline) -> Iterator[tuple[Intake, bo
     """
     with ExitStack() as around:
         if not all(map(_stays, intake.sources)):
-            around.enter_context(sigterm_raises())
             folder = Path(around.enter_context(tempfile.TemporaryDirectory(prefix="ebingest-")))
         with ends_at_once(deadline):
             sources = [

@@ -237,7 +237,7 @@ def test_status_names_what_waits(place: Path, server: Server) -> None:
     with receiver({}, *[{"status": 503}] * 50) as url:
         ebingest(*INGEST, "--sync", url, "--sync-grace", "0", cwd=place, env=server.settings | WEBHOOK, check=[0])
     text = ebingest("status", cwd=place, check=[0]).stdout.decode()
-    assert f"Data lake: {CHUNKS} receipts wait for {url}" in text
+    assert f"Data lake: {CHUNKS} receipts left for {url}" in text
     assert f"Next: hand the {CHUNKS} receipts left for the data lake on with: ebingest sync" in text
     assert "all is settled" not in text
 
@@ -267,7 +267,10 @@ def test_an_interrupt_ends_the_grace(place: Path, server: Server) -> None:
 
 
 def test_a_line_that_is_missing_is_told_even_if_quiet(place: Path, server: Server) -> None:
-    """The disk is full where a hand-over should be written down: it has happened, and that it lacks a line is said."""
+    """The disk is full where a hand-over is to be written down: it has happened, and that it lacks a line is said.
+
+    So is that the end of the run could not be written down, either.
+    """
     audit = place / "ingestion_audit.jsonl"
     long_line = json.dumps({"filler": "x" * 1_000_000}).encode() + b"\n"  # no other file of the run is as large
     run = ("ingest", "events.ndjson", "--resend", "--quiet", "--sync", (place / "lake").as_uri())
@@ -287,7 +290,7 @@ def test_a_line_that_is_missing_is_told_even_if_quiet(place: Path, server: Serve
         capture_output=True,
         check=False,
     )
-    assert limited.returncode == 0
+    assert limited.returncode == 5
     assert limited.stderr.startswith(b"Note: a DATA_LAKE_SYNC line is missing: ingestion_audit.jsonl can't be written")
     assert len(list((place / "lake").rglob("*.ndjson"))) == 2
 
