@@ -43,7 +43,7 @@ def terminal() -> str:
         emoji=False,
         _environ={},
     )
-    screen.summary(Summary(**json.loads((FOLDER / "summary.json").read_text(encoding="utf-8"))))
+    screen.summary(Summary(**json.loads((FOLDER / "summary.json").read_text(encoding="utf-8"))), {})
     screen.say("")  # the last line's descenders would be cut off
     svg = screen._console.export_svg(
         title="ebingest ingest calls.ndjson", theme=SVG_EXPORT_THEME, unique_id="terminal", font_aspect_ratio=0.61

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.cli.parameters import Command, Group
+from eventbridge_cli.wording import counted
 
 if TYPE_CHECKING:
     from eventbridge_cli.ledger.history import RunStory
@@ -25,12 +26,6 @@ AuditFile = Annotated[
     Path | None, typer.Argument(metavar="AUDIT", help="The audit file.", show_default="ingestion_audit.jsonl")
 ]
 As = Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")]
-
-
-def counted(number: int, noun: str, verb: tuple[str, str] = ("", "")) -> str:
-    """A number of things, and what they do: `1 run`, `2 requests have`."""
-    one, many = verb
-    return f"{number:,} {noun} {one}".rstrip() if number == 1 else f"{number:,} {noun}s {many}".rstrip()
 
 
 @audit.command(cls=Command)

@@ -286,4 +286,4 @@ def ingest(
             max_errors=budget,
             **followed_by(screen, verbose=verbose),
         )
-        carry_out(job, screen, output, watched)
+        carry_out(job, screen, output, watched, {"--key": key, "--audit": audit, "--state": state})

@@ -10,6 +10,7 @@ import typer
 from eventbridge_cli.cli.reading import is_device, is_stdout, written
 
 if TYPE_CHECKING:
+    from eventbridge_cli.cli.advice import Given
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.cli.watching import Watching
     from eventbridge_cli.intake.pipeline import Intake
@@ -98,8 +99,11 @@ def show_plan(
     raise typer.Exit(ExitCode.SOME_BAD if counts.rejected else ExitCode.DONE)
 
 
-def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching") -> NoReturn:
-    """Run a job, print its account, and end with its exit code, or that of a summary file that can't be written."""
+def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching", given: "Given") -> NoReturn:
+    """Run a job, print its account, and end with its exit code, or that of a summary file that can't be written.
+
+    `given` are options that the command was given, and that the next one may have to be given, too.
+    """
     from eventbridge_cli.errors import EbingestError
     from eventbridge_cli.ledger.writable import check_file
     from eventbridge_cli.run import ingest
@@ -111,7 +115,7 @@ def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching")
         if path is not None and not is_device(path):
             check_file(path)
     summary = ingest(watched.of(job))
-    screen.summary(summary, kept=job.state is None, replayed=job.letters is not None)
+    screen.summary(summary, given, kept=job.state is None, replayed=job.letters is not None)
     document = json.dumps(summary.as_dict())
     exit_code, stopped = summary.exit_code, summary.stopped["code"] if summary.stopped else ""
     try:

@@ -95,4 +95,4 @@ def replay(
         from eventbridge_cli.run import Job
 
         job = Job(settings=settings, intake=intake, **followed_by(screen, verbose=verbose))
-        carry_out(job, screen, output, watched)
+        carry_out(job, screen, output, watched, {"--key": key, "--audit": audit, "--state": state})

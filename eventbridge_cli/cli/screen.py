@@ -16,6 +16,7 @@ from eventbridge_cli.wording import counted, duration, safe, share, size
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from eventbridge_cli.cli.advice import Given
     from eventbridge_cli.errors import EbingestError
     from eventbridge_cli.facts import Fact
     from eventbridge_cli.flow import Duplicate, Rejection
@@ -173,11 +174,14 @@ class Screen:
             names = ", ".join(f"{name} ({count:,})" for name, count in list(dropped.items())[:_TOP])
             self.warn(f"fields that the schema does not have were left out: {names}.")
 
-    def summary(self, summary: "Summary", *, kept: bool = True, replayed: bool = False) -> None:
-        """The account of a run; `kept` tells whether its state outlives it, `replayed` whether it sent dead letters."""
+    def summary(self, summary: "Summary", given: "Given", *, kept: bool = True, replayed: bool = False) -> None:
+        """The account of a run that was `given` some options.
+
+        `kept` tells whether its state outlives it, `replayed` whether it sent dead letters.
+        """
         if self._quiet:
             if summary.exit_code:
-                self._shortfalls(summary)
+                self._shortfalls(summary, given)
             return
         self.counts(f"Run {summary.run}, {duration(summary.seconds)}", summary.counts)
         if summary.requests:
@@ -198,7 +202,7 @@ class Screen:
             self.warn(f"{unknown} got no answer; each is sent again under the same id.")
         for name, path in summary.files.items():
             self._line(f"{name.replace('_', ' ').capitalize():13} {safe(path)}")
-        self._next(summary, kept=kept, replayed=replayed)
+        self._next(summary, given, kept=kept, replayed=replayed)
 
     def sync(self, syncs: list[dict[str, Any]]) -> None:
         """What was handed to the data lake, and what waits; what is failed waits as well, for somebody.
@@ -219,7 +223,7 @@ class Screen:
             elif not settled:
                 self._line(("Error: ", "bold red"), f"{target}  {', '.join(parts)}. {message}")
 
-    def _shortfalls(self, summary: "Summary") -> None:
+    def _shortfalls(self, summary: "Summary", given: "Given") -> None:
         """Each reason why the run did not end with exit code 0, in a line, even if quiet."""
         counts, letters = summary.counts, summary.files.get("dead_letters")
         bad = ", ".join(f"{counts[name]:,} {name}" for name in ("rejected", "refused") if counts[name])
@@ -233,7 +237,7 @@ class Screen:
             found.append(f"{counts['pending']:,} pending: {cause}. Next: {RUN_AGAIN}")
         if bad and not summary.withheld:
             kept = f", kept in {letters}" if letters else ""
-            found.append(f"{bad}{kept}. Next: {how_to_mend(letters)}")
+            found.append(f"{bad}{kept}. Next: {how_to_mend(given, letters)}")
         for line in found:
             self._line(("Error: ", "bold red"), safe(line))
         self.sync(summary.sync)
@@ -255,7 +259,7 @@ class Screen:
                 bar = "━" * max(1, round(_BAR * row["requests"] / most))
                 self._line(f"  {bound:>13} ", (bar, "blue"), f" {row['requests']:,}")
 
-    def _next(self, summary: "Summary", *, kept: bool, replayed: bool) -> None:
+    def _next(self, summary: "Summary", given: "Given", *, kept: bool, replayed: bool) -> None:
         """What to do next, where something is amiss."""
         for run, count in summary.delivered_earlier.items():
             resend = "" if replayed else "; --resend sends them all the same"
@@ -275,10 +279,11 @@ class Screen:
             self._line("\n", ("Pending: ", "bold yellow"), safe(cause))
             advice.append(RUN_AGAIN)
         if bad and not summary.withheld:
-            advice.append(how_to_mend(summary.files.get("dead_letters")))
+            advice.append(how_to_mend(given, summary.files.get("dead_letters")))
         waiting = {each["target"]: left for each in summary.sync if (left := each["pending"] + each["failed"])}
         if waiting and kept:
-            advice.append(how_to_hand_on(waiting, [each["target"] for each in summary.sync if each["failed"]]))
+            failed = [each["target"] for each in summary.sync if each["failed"]]
+            advice.append(how_to_hand_on(given, waiting, failed))
         elif waiting:
             left = sum(waiting.values())
             self.warn(f"{counted(left, 'receipt')} did not reach the data lake and will go with the sandbox's state.")

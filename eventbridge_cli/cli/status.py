@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import to_builtins
 
-from eventbridge_cli.cli.advice import how_to_hand_on
-from eventbridge_cli.cli.audit import counted
+from eventbridge_cli.cli.advice import Given, how_to_hand_on, replay_of
 from eventbridge_cli.cli.loading import Output
 from eventbridge_cli.errors import ExitCode
+from eventbridge_cli.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,11 +73,11 @@ def status(
         typer.echo(safe(line))
     for scope in found.scopes:
         for target, count in scope.waiting.items():
-            typer.echo(safe(f"Data lake: {counted(count, 'receipt', ('waits', 'wait'))} for {target}"))
+            typer.echo(safe(f"Data lake: {counted(count, 'receipt')} left for {target}"))
     if found.dead:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.dead.items())
         typer.echo(safe(f"Dead letters in {settings.dead_letters}: {reasons}"))
-    for advice in _advice(found, settings.dead_letters):
+    for advice in _advice(found, settings.dead_letters, {"--audit": audit, "--state": state}):
         typer.echo(safe(f"Next: {advice}"))
 
 
@@ -120,13 +120,13 @@ def _runs(found: "Standing", audit: Path) -> Iterator[str]:
 def _end(story: "RunStory", *, under_way: bool = False) -> str:
     if story.counts is None:
         what = "under way" if under_way else "did not finish"
-        return f"{what}, {counted(len(story.in_flight), 'request', ('has', 'have'))} no outcome"
+        return f"{what}, {counted(len(story.in_flight), 'request')} without an outcome"
     parts = ", ".join(f"{count:,} {name}" for name, count in story.counts.items())
     rest = "" if story.read_to_end else "; the input was not read to its end"
     return f"exit {story.exit_code}; {parts}{rest}"
 
 
-def _advice(found: "Standing", dead_letters: Path) -> list[str]:
+def _advice(found: "Standing", dead_letters: Path, given: Given) -> list[str]:
     story = found.last_run
     if story is None and not found.scopes and not found.dead:
         return ["nothing is on record here; load something with: ebingest ingest FILE"]
@@ -138,9 +138,9 @@ def _advice(found: "Standing", dead_letters: Path) -> list[str]:
     else:
         advice += _again(found.to_run_again, story)
     if found.dead:
-        advice.append(f"mend the records in {dead_letters}, then: ebingest replay {dead_letters}")
+        advice.append(f"mend the records in {dead_letters}, then: {replay_of(given, str(dead_letters))}")
     if waiting := sum((Counter(scope.waiting) for scope in found.scopes), Counter()):
-        advice.append(how_to_hand_on(waiting))
+        advice.append(how_to_hand_on(given, waiting))
     if any(scope.problem for scope in found.scopes):
         advice.append("the next run sets a state that is damaged aside, and sends again what it can't look up any more")
     return advice or ["nothing: all is settled"]

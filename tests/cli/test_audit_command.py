@@ -216,7 +216,7 @@ def test_one_is_not_many(tmp_path: Path) -> None:
     submitted = b'{"event":"BATCH_SUBMITTED","time":"t","run":"r","previous":"p","request_id":"q","places":["a:1"]}\n'
     (tmp_path / FILE).write_bytes(submitted)
     assert b"1 line, not whole: 1 finding\n" in ebingest("audit", "verify", cwd=tmp_path, check=[1]).stdout
-    assert b"1 request has no outcome" in ebingest("status", cwd=tmp_path, check=[0]).stdout
+    assert b"1 request without an outcome" in ebingest("status", cwd=tmp_path, check=[0]).stdout
 
 
 @pytest.mark.parametrize(

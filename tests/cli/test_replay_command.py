@@ -45,7 +45,11 @@ def test_a_replay_shares_what_its_run_was_given(tmp_path: Path, server: Server) 
     """With the --state, --audit and --key of its run, neither a mended letter nor its mended input goes twice."""
     given = ("--state", "s", "--audit", "a.jsonl", "--key", "interactionId")
     (tmp_path / "calls.ndjson").write_bytes(lines(3) + line(3, schemaVersion=9) + b"\n")
-    ebingest("ingest", "calls.ndjson", *given, cwd=tmp_path, env=server.settings, check=[1])
+    said = ebingest("ingest", "calls.ndjson", *given, cwd=tmp_path, env=server.settings, check=[1]).stderr.decode()
+    advice = "ebingest replay dead_letters.ndjson --key interactionId --audit a.jsonl --state s"
+    assert advice in said
+    status = ebingest("status", "--state", "s", "--audit", "a.jsonl", cwd=tmp_path, env=server.settings, check=[0])
+    assert b"ebingest replay dead_letters.ndjson --audit a.jsonl --state s" in status.stdout
     letters = audit_lines(tmp_path / "dead_letters.ndjson")
     letters[0]["record"] = line(3).decode()
     write_letters(tmp_path, letters)
