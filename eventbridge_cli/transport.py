@@ -384,7 +384,8 @@ async def _reach(origin: Origin) -> socket.socket:
             raise
         return reaching
 
-    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    host = origin.host.encode() if origin.host.isascii() else origin.host  # for text Python loads tables of Unicode
+    found = await loop.getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)
     attempts = [partial(reach, family, kind, protocol, address) for family, kind, protocol, _, address in found]
     reached: socket.socket | None
     reached, _, errors = await staggered_race(attempts, _HEAD_START)

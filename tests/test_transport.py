@@ -331,7 +331,7 @@ def by_addresses(addresses: Sequence[tuple[str, int]], loop: Callable[[], asynci
         known = running.getaddrinfo
 
         async def resolve(host: Any, *ports: Any, **hints: Any) -> list[Any]:
-            if host != "several.example":
+            if host != b"several.example":
                 return await known(host, *ports, **hints)
             return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address) for address in addresses]
 
