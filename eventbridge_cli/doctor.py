@@ -24,7 +24,7 @@ from eventbridge_cli.errors import ConfigurationError, EbingestError
 from eventbridge_cli.excerpt import bare
 from eventbridge_cli.ledger.delivered import scope_name, store_path
 from eventbridge_cli.ledger.lock import audit_lock
-from eventbridge_cli.ledger.standing import holder
+from eventbridge_cli.ledger.standing import holder, is_there
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
 from eventbridge_cli.proxies import address
 from eventbridge_cli.settings import Settings, given, load
@@ -274,7 +274,7 @@ class _Examination:
         folder = self._settings.state or user_state_path("ebingest")
         check_folder(folder)
         database = store_path(folder, scope_name(self._where.ingest_url, self._settings.identity))
-        if database.exists():
+        if is_there(database):
             check_file(database)
         return _space(folder)
 

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from msgspec import Struct
@@ -10,6 +10,16 @@ from msgspec import Struct
 from eventbridge_cli.errors import RESUMES, EbingestError, InterruptedRunError
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def _handled(numbers: Iterable[int], handler: Callable[[int, object], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager
@@ -63,12 +73,8 @@ def interruptible(remedy: str = RESUMES) -> Iterator[Callable[[], AbstractContex
                 raise InterruptedRunError(came, remedy)
 
     numbers = [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
+    with _handled(numbers, end):
         yield whole
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Deadline(Struct, frozen=True):
@@ -89,23 +95,20 @@ def ends_at_once(deadline: Deadline) -> Iterator[None]:
         raise deadline.over if number == alarm else InterruptedRunError(number)
 
     alarm = getattr(signal, "SIGALRM", None)
-    before = {number: signal.signal(number, end) for number in (*_NUMBERS, *filter(None, [alarm]))}
-    if alarm and deadline.until != float("inf"):
-        signal.setitimer(signal.ITIMER_REAL, max(deadline.until - time.monotonic(), 0.001))
-    try:
-        yield
-    finally:
-        if alarm:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with _handled((*_NUMBERS, *filter(None, [alarm])), end):
+        if alarm and deadline.until != float("inf"):
+            signal.setitimer(signal.ITIMER_REAL, max(deadline.until - time.monotonic(), 0.001))
+        try:
+            yield
+        finally:
+            if alarm:
+                signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
 def ends_when_asked(deadline: Deadline) -> Iterator[Callable[[], None]]:
     """As `ends_at_once`, but only where the body calls the function that it is given."""
     came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _NUMBERS}
 
     def ask() -> None:
         if came:
@@ -113,8 +116,5 @@ def ends_when_asked(deadline: Deadline) -> Iterator[Callable[[], None]]:
         if time.monotonic() > deadline.until:
             raise deadline.over
 
-    try:
+    with _handled(_NUMBERS, lambda number, _: came.append(number)):
         yield ask
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

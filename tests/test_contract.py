@@ -56,7 +56,8 @@ MAY_IMPORT = {
     "wording": set(),
     "report": NOUNS | {"ledger", "wording", "report"},
     "sandbox": {"errors", "sandbox"},
-    "watch": NOUNS | {"ledger", "watch"},
+    "repeating": set(),
+    "watch": NOUNS | {"ledger", "repeating", "watch"},
     "sync": NOUNS | {"settings", "delivery", "ledger", "lake"},
     "left_over": NOUNS | {"excerpt", "settings", "endpoints", "delivery", "ledger", "lake", "sync", "signals"},
     "credentials": {"errors", "settings", "endpoints", "delivery"},
@@ -65,7 +66,7 @@ MAY_IMPORT = {
     "doctor": NOUNS | rooms("excerpt settings endpoints credentials proxies delivery ledger watch wording"),
     "cli": NOUNS
     | rooms("cores excerpt settings signals endpoints credentials wording intake delivery ledger run sync")
-    | rooms("left_over doctor sandbox watch report cli"),
+    | rooms("left_over repeating doctor sandbox watch report cli"),
 }
 ONLY_IN = {
     "typer": {"cli"},

@@ -1,10 +1,10 @@
 """How far a run has come, told while it lasts."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from eventbridge_cli.repeating import every
 from eventbridge_cli.wording import duration
 
 if TYPE_CHECKING:
@@ -49,19 +49,8 @@ def bar(console: "Console", tally: "Account", meter: "Meter") -> Iterator[None]:
 @contextmanager
 def lines(write: Callable[[str], None], tally: "Account", meter: "Meter") -> Iterator[None]:
     """A line every 30 seconds, for as long as the body runs."""
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(_LINE_SECONDS):
-            write(_progress_line(tally, meter))
-
-    thread = threading.Thread(target=repeat, name="progress", daemon=True)
-    thread.start()
-    try:
+    with every(_LINE_SECONDS, lambda: write(_progress_line(tally, meter)), name="progress"):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _counts_line(tally: "Account") -> str:

@@ -48,12 +48,9 @@ def token(
     left = None if found.expires_at is None else max(0, round(found.expires_at - time.monotonic()))
     shown = value if reveal else _masked(value)
     if output is Output.JSON:
-        document = {"access_token": shown, "scope": found.scope, "seconds_left": left}
-        typer.echo(
-            json.dumps(
-                document | {"source": bare(who.token_url) if who.access_token is None else "GENESYS_ACCESS_TOKEN"}
-            )
-        )
+        source = "GENESYS_ACCESS_TOKEN" if who.access_token is not None else bare(who.token_url)
+        document = {"access_token": shown, "scope": found.scope, "seconds_left": left, "source": source}
+        typer.echo(json.dumps(document))
     elif header:
         typer.echo(f"Authorization: Bearer {value}")
     elif reveal:

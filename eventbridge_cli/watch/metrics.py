@@ -4,7 +4,6 @@ All of them are read from the run's tally, so that they say what the summary say
 own rules: base units, `_total` for what only grows, outcomes as a label whose sum is all records.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from prometheus_client.registry import Collector
 from eventbridge_cli import __version__
 from eventbridge_cli.errors import ExitCode
 from eventbridge_cli.ledger.tally import Tally
+from eventbridge_cli.repeating import every
 
 INTERVAL = 15.0
 """Seconds between two writes while a run lasts: as often as Prometheus commonly looks."""
@@ -83,20 +83,9 @@ class Textfile:
     def watch(self, tally: Tally, meter: Input) -> Iterator[None]:
         """Write now, and then every so often while the body lasts."""
         self._run.tally, self._run.input, self._run.under_way = tally, meter, True
-        ended = threading.Event()
-
-        def repeat() -> None:
-            while not ended.wait(self._every):
-                self._write()
-
         self._write()
-        thread = threading.Thread(target=repeat, name="metrics", daemon=True)
-        thread.start()
-        try:
+        with every(self._every, self._write, name="metrics"):
             yield
-        finally:
-            ended.set()
-            thread.join()
 
     def finish(self, exit_code: int, stopped: str) -> None:  # noqa: ARG002 - every watcher is told so
         """Write the end of the run. One that did not come to begin leaves the file to a run that is writing it."""
