@@ -169,6 +169,15 @@ def _rows(*columns: list[str]) -> Rows:
     return Rows(map(Names, *columns))
 
 
+class Copies(Mapping[int, Duplicate], ABC):
+    """The copies among plain records, by index and in order. A `Duplicate` is made when somebody looks at one."""
+
+    @property
+    @abstractmethod
+    def conflicts(self) -> int:
+        """How many of them differ in their content from the first."""
+
+
 class Checked(NamedTuple):
     """Neighbouring records after the check.
 
@@ -179,7 +188,7 @@ class Checked(NamedTuple):
 
     plain: Lines | Items | None
     size: int
-    outcomes: dict[int, Outcome]
+    outcomes: Mapping[int, Outcome]
     rows: Rows | None = None
     keys: Sequence[bytes] = ()
     contents: "Sequence[int] | array[int]" = ()
@@ -231,11 +240,12 @@ class Checked(NamedTuple):
         records = self.plain.records if self.plain else ()
         pieces: list[bytes] = []
         done = 0
-        for index, outcome in self.in_order():
+        for index in sorted(self.outcomes):
             if index >= size:
                 break
-            pieces.append(_on_lines(records, done, index))
-            if isinstance(outcome, Event):
+            if done < index:
+                pieces.append(_on_lines(records, done, index))
+            if not isinstance(self.outcomes, Copies) and isinstance(outcome := self.outcomes[index], Event):
                 pieces += (outcome.body, b"\n")
             done = index + 1
         pieces.append(_on_lines(records, done, size))

@@ -70,7 +70,7 @@ def dedupe(
             assert out is not None  # noqa: S101 - there is a path
             files.enter_context(screen.watch(tally, intake.meter))
             for checked in intake.unique(to_copy=True):
-                for _, item in tally.outcomes(checked):
+                for _, item in tally.outcomes(checked, copies=explain):
                     if isinstance(item, Duplicate) and explain:
                         screen.duplicate(item)
                     elif isinstance(item, Rejection) and not quiet:

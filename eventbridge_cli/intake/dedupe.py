@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from eventbridge_cli.bulk import Checked, Lines
+from eventbridge_cli.bulk import Checked, Copies, Lines
 from eventbridge_cli.chunks import Chunk, Item
 from eventbridge_cli.fields import parse_event_time
 from eventbridge_cli.flow import DeliveredKeys, Duplicate, Event, Origin, Outcome
@@ -60,16 +60,16 @@ class DeduplicationCache:
         self._contents.extend(checked.contents)
         keys = list(map(int.from_bytes, checked.keys))
         firsts = list(map(self._firsts.setdefault, keys, numbers))
-        copies: list[int] = []
-        if firsts != list(numbers):
-            copies = [index for index, number in enumerate(numbers) if firsts[index] != number]
+        if firsts == list(numbers):
+            self._begin(numbers.start, checked.plain)
+            return checked
+        copies = [index for index, number in enumerate(numbers) if firsts[index] != number]
         if checked.size > _MOST_FOR_A_FIRST * (checked.size - len(copies)):
             self._keep_firsts_alone(numbers, keys, checked)
             firsts = [self._firsts[key] for key in keys]
         else:
             self._begin(numbers.start, checked.plain)
-        checked.outcomes.update({index: self._duplicate(checked.event(index), firsts[index]) for index in copies})
-        return checked
+        return checked._replace(outcomes=_Copies(checked, {index: firsts[index] for index in copies}, self))
 
     def _keep_firsts_alone(self, numbers: range, keys: list[int], checked: Checked) -> None:
         """Let copies take no memory, where they are nearly all: the few others are remembered one by one."""
@@ -88,13 +88,18 @@ class DeduplicationCache:
         self._begun.append(number)
         self._places.append(Origin(lines.source, lines.first))
 
-    def _duplicate(self, event: Event, first: int | _First) -> Duplicate:
+    def duplicate(self, event: Event, first: int | _First) -> Duplicate:
+        """The copy that `event` is of the first one with its key."""
         if isinstance(first, int):
             begin = bisect(self._begun, first) - 1
             source, line, *_ = self._places[begin]
             first = _First(Origin(source, line + first - self._begun[begin]), self._contents[first])
         same = first.content == event.content or first.content in checksums(event.body)
         return Duplicate(event, first.origin, conflict=not same)
+
+    def content(self, first: int | _First) -> int:
+        """The checksum of the first event's content."""
+        return self._contents[first] if isinstance(first, int) else first.content
 
     def _outcome(self, item: Outcome) -> Outcome:
         if not isinstance(item, Event):
@@ -106,7 +111,7 @@ class DeduplicationCache:
             self._forget_before(seconds, self._window)
         first = self._firsts.get(key)
         if first is not None and (self._window is None or abs(seconds - self._times[key]) <= self._window):
-            return self._duplicate(item, first)
+            return self.duplicate(item, first)
         self._firsts.pop(key, None)
         if self._size is not None:
             self._make_room(self._size)
@@ -141,6 +146,30 @@ class DeduplicationCache:
         if len(self._by_time) > most:
             self._by_time = [entry for entry in self._by_time if self._firsts.get(entry[1]) is entry[2]]
             heapq.heapify(self._by_time)
+
+
+class _Copies(Copies):
+    """The copies among lines, by index, each with what `cache` remembers of the first event with its key."""
+
+    def __init__(self, checked: Checked, firsts: dict[int, int | _First], cache: DeduplicationCache) -> None:
+        self._checked = checked
+        self._firsts = firsts
+        self._cache = cache
+
+    def __getitem__(self, index: int) -> Duplicate:
+        return self._cache.duplicate(self._checked.event(index), self._firsts[index])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._firsts)
+
+    def __len__(self) -> int:
+        return len(self._firsts)
+
+    @property
+    def conflicts(self) -> int:
+        contents, content = self._checked.contents, self._cache.content
+        differing = [index for index, first in self._firsts.items() if content(first) != contents[index]]
+        return sum(self[index].conflict for index in differing)
 
 
 def skip_delivered(items: Iterator[Item], delivered: DeliveredKeys) -> Iterator[Item]:

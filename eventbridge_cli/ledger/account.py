@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
-from eventbridge_cli.bulk import Checked
+from eventbridge_cli.bulk import Checked, Copies
 from eventbridge_cli.chunks import Events
 from eventbridge_cli.errors import AccountError, TooManyErrorsError, UsageError
 from eventbridge_cli.flow import Duplicate, Event, Outcome, Rejection
@@ -135,18 +135,25 @@ class Account(Struct):
             if item.run:
                 self.skipped[item.run] += 1
 
-    def outcomes(self, checked: Checked) -> Iterator[tuple[int, Outcome]]:
-        """Records have come in. Gives, with its index, each of which there is more to say than that it is valid."""
-        done = 0
-        for index, outcome in checked.in_order():
-            self.counts.read += index - done
-            self.read(outcome)
-            done = index + 1
-            yield index, outcome
+    def outcomes(self, checked: Checked, *, copies: bool = True) -> Iterator[tuple[int, Outcome]]:
+        """Records have come in. Gives, with its index, each of which there is more to say than that it is valid.
+
+        Without `copies`, plain records that are some may be counted alone.
+        """
+        done, originals = 0, checked.plain.originals if checked.plain else {}
+        if isinstance(checked.outcomes, Copies) and not copies:
+            self.counts.duplicate += len(checked.outcomes)
+            self.conflicts += checked.outcomes.conflicts
+        else:
+            for index, outcome in checked.in_order():
+                self.counts.read += index - done
+                self.read(outcome)
+                done = index + 1
+                yield index, outcome
+            originals = {index: each for index, each in originals.items() if index not in checked.outcomes}
         self.counts.read += checked.size - done
-        for index, original in checked.plain.originals.items() if checked.plain else ():
-            if index not in checked.outcomes:
-                self.dropped_fields.update(original.dropped)
+        for original in originals.values():
+            self.dropped_fields.update(original.dropped)
 
     def came_in(self, events: Events) -> None:
         """Events have come in. That settles nothing yet."""

@@ -1,5 +1,6 @@
 """`ebingest dedupe`, run as a user runs it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,24 @@ def test_explain_names_both_places(tmp_path: Path) -> None:
     run = ebingest("dedupe", "--explain", "a.ndjson", "b.ndjson", cwd=tmp_path, check=[0])
     assert b"duplicate: b.ndjson:1 is a copy of a.ndjson:1" in run.stderr
     assert b"conflict: b.ndjson:2 differs in content from a.ndjson:2" in run.stderr
+
+
+def test_explain_only_adds_names(tmp_path: Path) -> None:
+    """The same is written and counted, conflicts and unknown fields too, whether copies are named or not."""
+    unknown = line(1, unknown=5)
+    conflicts = [line(2, schemaVersion=3), line(0, unknown=6, schemaVersion=3)]
+    spaced = line(3).replace(b": ", b":").replace(b'":', b'" : ')
+    records = [line(number) for number in range(5)]
+    (tmp_path / "a.ndjson").write_bytes(
+        b"\n".join([*records, unknown, *conflicts, spaced, *records, line(9, unknown=7)])
+    )
+    plain, explained = (ebingest("dedupe", *option, "a.ndjson", cwd=tmp_path) for option in ([], ["--explain"]))
+    assert plain.stdout == explained.stdout == lines(5) + line(9) + b"\n"
+    told = [text for text in explained.stderr.splitlines() if text.startswith((b"duplicate:", b"conflict:"))]
+    assert [text.split(b":")[0] for text in told] == [b"duplicate", b"conflict", b"conflict"] + [b"duplicate"] * 6
+    assert re.search(rb"read +15 .*duplicate +9 .*2 conflicts.*unknown \(3\)", plain.stderr, re.DOTALL)
+    rest = [text for text in explained.stderr.splitlines() if text not in told]
+    assert [text.replace(b"; --explain names them", b"") for text in plain.stderr.splitlines()] == rest
 
 
 def test_key_and_missing_path(tmp_path: Path) -> None:
