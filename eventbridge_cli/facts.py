@@ -1,18 +1,19 @@
 """The facts of a delivery, from the first POST to what is handed on: nouns that only a run has a use for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
 
-from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.chunks import Chunk, Item
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.excerpt import excerpt
 from eventbridge_cli.flow import Duplicate, Event, Rejection
 from eventbridge_cli.packing import UnpackingError, unpacked
 
 RECEIPT_END = b"}"
+_MOST_TOGETHER = 1000
 
 
 class OutboxEntry(Struct, frozen=True):
@@ -188,4 +189,27 @@ class TokenIssued(Struct, frozen=True):
     seconds: float
 
 
-Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicate | HandOver
+class Duplicates(Struct, frozen=True):
+    """Copies that came in one behind the other."""
+
+    copies: tuple[Duplicate, ...]
+
+
+Fact = Submitted | Answered | Retried | Split | TokenIssued | Receipt | Rejection | Duplicates | HandOver
+
+
+def gathered(items: Iterable[Item]) -> Iterator[Chunk | Rejection | Duplicates]:
+    """Items in their order, of which neighbouring copies are one fact: to write each down alone takes its time."""
+    copies: list[Duplicate] = []
+    for item in items:
+        if isinstance(item, Duplicate):
+            copies.append(item)
+            if len(copies) < _MOST_TOGETHER:
+                continue
+        if copies:
+            yield Duplicates(tuple(copies))
+            copies = []
+        if not isinstance(item, Duplicate):
+            yield item
+    if copies:
+        yield Duplicates(tuple(copies))

@@ -33,7 +33,7 @@ from eventbridge_cli.errors import (
     known,
 )
 from eventbridge_cli.excerpt import bare
-from eventbridge_cli.facts import Fact, Receipt
+from eventbridge_cli.facts import Fact, Receipt, gathered
 from eventbridge_cli.flow import DeliveredKeys, Rejection
 from eventbridge_cli.intake.apart import LENGTH_BYTES
 from eventbridge_cli.intake.dedupe import skip_delivered
@@ -239,7 +239,7 @@ def _fresh(items: Iterator[Item], delivered: DeliveredKeys | None) -> Iterator[I
     return items if delivered is None else skip_delivered(items, delivered)
 
 
-def _inlet(job: Job, intake: Intake, delivered: DeliveredKeys | None) -> Pump[Item] | Inlet[Item]:
+def _inlet(job: Job, intake: Intake, delivered: DeliveredKeys | None) -> Pump[Item] | Inlet[Iterator[Item]]:
     """Where the items come from: a thread of this process, or another process.
 
     The thread makes no processes that check records: nobody could end them while it waits to be asked for more.
@@ -261,18 +261,19 @@ def _inlet(job: Job, intake: Intake, delivered: DeliveredKeys | None) -> Pump[It
 
 
 async def _noted(
-    inlet: Pump[Item] | Inlet[Item], ledger: Ledger, job: Job, note: Callable[[Fact], None]
+    inlet: Pump[Item] | Inlet[Iterator[Item]], ledger: Ledger, job: Job, note: Callable[[Fact], None]
 ) -> AsyncIterator[Chunk]:
     """The chunks of the intake; whatever else comes with them is noted here."""
-    async for item in inlet:
-        if isinstance(item, Chunk):
-            ledger.tally.came_in(item.events)
-            yield item
-            continue
-        note(item)
-        if isinstance(item, Rejection) and job.intake.strict:
-            raise PendingError(
-                f"{item.origin.source} has changed since it was checked for --strict.",
-                "What was sent is on record. Run the same command again when nothing writes to the file.",
-            )
+    async for items in inlet:
+        for item in gathered(items):
+            if isinstance(item, Chunk):
+                ledger.tally.came_in(item.events)
+                yield item
+                continue
+            note(item)
+            if isinstance(item, Rejection) and job.intake.strict:
+                raise PendingError(
+                    f"{item.origin.source} has changed since it was checked for --strict.",
+                    "What was sent is on record. Run the same command again when nothing writes to the file.",
+                )
     ledger.tally.read_to_end = not inlet.is_stopped

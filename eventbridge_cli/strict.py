@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from eventbridge_cli.chunks import Chunk, Item
 from eventbridge_cli.errors import StorageError
+from eventbridge_cli.facts import gathered
 from eventbridge_cli.flow import Rejection
 from eventbridge_cli.intake.pipeline import Intake
 from eventbridge_cli.intake.sources import BLOCK, Meter, Source, open_packed
@@ -74,7 +75,7 @@ def account_only(items: Iterator[Item], ledger: Ledger, budget: ErrorBudget, may
     """
     ledger.tally.withheld = True
     counts = ledger.tally.counts
-    for item in items:
+    for item in gathered(items):
         may_go_on()
         if isinstance(item, Chunk):
             ledger.tally.came_in(item.events)

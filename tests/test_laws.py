@@ -21,8 +21,8 @@ from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.errors import EbingestError
-from eventbridge_cli.facts import Fact, Receipt
-from eventbridge_cli.flow import Duplicate, Event
+from eventbridge_cli.facts import Duplicates, Fact, Receipt, gathered
+from eventbridge_cli.flow import Duplicate, Event, Origin, RawRecord
 from eventbridge_cli.intake.cut import Cutter
 from eventbridge_cli.intake.dedupe import DeduplicationCache
 from eventbridge_cli.intake.key import Key
@@ -72,7 +72,7 @@ def deliver(items: list[Item], server: Server, seed: int) -> tuple[Tally, list[F
         await asyncio.sleep(0)
 
     async def chunks() -> AsyncIterator[Chunk]:
-        for item in items:
+        for item in gathered(items):
             if isinstance(item, Chunk):
                 tally.came_in(item.events)
                 yield item
@@ -201,6 +201,20 @@ def test_dedupe_against_a_naive_model(events: list[tuple[int, int]], size: int |
 
 
 @settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 1500)), max_size=8))
+def test_copies_are_gathered_in_order(runs: list[tuple[bool, int]]) -> None:
+    """Neighbouring copies become one fact, a thousand at most; nothing is lost, and nothing changes places."""
+    [event] = [item for item in validate([RawRecord(Origin("x", 1), line(1))]) if isinstance(item, Event)]
+    other, copy = Chunk.of([event]), Duplicate(event, None, "r")
+    items: list[Item] = [copy if is_copy else other for is_copy, number in runs for _ in range(number)]
+    facts = list(gathered(iter(items)))
+    apart = [list(fact.copies) if isinstance(fact, Duplicates) else [fact] for fact in facts]
+    assert [item for each in apart for item in each] == items
+    assert all(0 < len(each) <= 1000 for each in apart)
+    neighbours = [one for one, two in pairwise(facts) if isinstance(one, Duplicates) and isinstance(two, Duplicates)]
+    assert all(len(fact.copies) == 1000 for fact in neighbours)
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 59)), max_size=60), st.integers(1, 30))
 def test_the_window_against_a_naive_model(events: list[tuple[int, int]], window: int) -> None:
     """By event time: a copy is one within `window` seconds of the first that is not older than the newest by more."""

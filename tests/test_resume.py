@@ -20,7 +20,7 @@ from eventbridge_cli.delivery.ingester import EventBridgeIngester
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.errors import EbingestError
-from eventbridge_cli.facts import Fact, Receipt
+from eventbridge_cli.facts import Fact, Receipt, gathered
 from eventbridge_cli.intake.dedupe import skip_delivered
 from eventbridge_cli.intake.key import Key
 from eventbridge_cli.intake.pipeline import Intake
@@ -144,7 +144,7 @@ class Resuming(RuleBasedStateMachine):
 
         async def chunks() -> AsyncIterator[Chunk]:
             intake = Intake(sources=(Source("events", self.place / "events.ndjson"),), key=Key(), chunk_events=4)
-            for item in skip_delivered(intake.chunks(), ledger.delivered):
+            for item in gathered(skip_delivered(intake.chunks(), ledger.delivered)):
                 if isinstance(item, Chunk):
                     ledger.tally.came_in(item.events)
                     yield item

@@ -1,9 +1,9 @@
-"""From where chunks are made, in a thread or in another process, to an asynchronous iterator."""
+"""From where chunks are made, in a thread or in another process, to an asynchronous iterator of batches."""
 
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -63,7 +63,7 @@ class Pump(Generic[T]):
                 break
         return batch
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    async def __aiter__(self) -> AsyncIterator[list[T]]:
         while not self._stopped:
             batch = await self._ready.get()
             if isinstance(batch, BaseException):
@@ -71,8 +71,7 @@ class Pump(Generic[T]):
             if batch is None or self._stopped:
                 return
             self._wanted.release()
-            for item in batch:
-                yield item
+            yield batch
 
 
 class Inlet(Generic[T]):
@@ -89,7 +88,7 @@ class Inlet(Generic[T]):
         self,
         source: socket.socket,
         length_bytes: int,
-        unpack: Callable[[bytes], Iterable[T] | None],
+        unpack: Callable[[bytes], T | None],
         broken: Callable[[], Exception],
     ) -> None:
         self._source = source
@@ -114,9 +113,8 @@ class Inlet(Generic[T]):
     async def __aiter__(self) -> AsyncIterator[T]:
         self._source.settimeout(0)
         try:
-            while (message := await self._message()) is not None and (items := self._unpack(message)) is not None:
-                for item in items:
-                    yield item
+            while (message := await self._message()) is not None and (content := self._unpack(message)) is not None:
+                yield content
         finally:
             self._source.close()
 

@@ -53,9 +53,9 @@ class AppendedLines:
     ) -> None:
         os.close(self._file)
 
-    def append(self, line: bytes) -> None:
-        """Write `line` and a line break. A write that fails half-way leaves nothing behind."""
-        data = line + b"\n"
+    def append(self, lines: bytes) -> None:
+        """Write `lines` and a line break behind the last. A write that fails half-way leaves nothing behind."""
+        data = lines + b"\n"
         try:
             written = os.write(self._file, data)
             if written != len(data):

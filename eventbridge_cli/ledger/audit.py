@@ -1,7 +1,7 @@
 """The audit file: JSON lines, one fact a line, each with the hash of the line before it. Never a body or a secret."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -10,7 +10,18 @@ from msgspec.structs import asdict
 
 from eventbridge_cli.ascii_json import ascii_json
 from eventbridge_cli.chunks import Events
-from eventbridge_cli.facts import Answered, Attempt, Fact, HandOver, Receipt, Retried, Split, Submitted, TokenIssued
+from eventbridge_cli.facts import (
+    Answered,
+    Attempt,
+    Duplicates,
+    Fact,
+    HandOver,
+    Receipt,
+    Retried,
+    Split,
+    Submitted,
+    TokenIssued,
+)
 from eventbridge_cli.flow import Duplicate, Origin, Rejection
 from eventbridge_cli.ledger.appending import AppendedLines
 
@@ -53,14 +64,23 @@ class AuditLogger:
         Raises:
             StorageError: the file can't be written.
         """
-        time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        document = {"time": time, "run": self._run, "event": event, **facts}
-        line = ascii_json(document)[:-1]
+        line = self._document(event, facts)
         if records is not None:
             line += b',"events":%d,"records":%b' % (len(records), records.entries)
-        line += b',"previous":"%b"}' % self._previous.encode()
-        self._lines.append(line)
-        self._previous = line_hash(line)
+        self._append([line])
+
+    def _document(self, event: str, facts: Mapping[str, object]) -> bytes:
+        time = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return ascii_json({"time": time, "run": self._run, "event": event, **facts})[:-1]
+
+    def _append(self, documents: Iterable[bytes]) -> None:
+        """Append lines that only lack their end: all of them, or none."""
+        lines, previous = [], self._previous
+        for document in documents:
+            lines.append(b'%b,"previous":"%b"}' % (document, previous.encode()))
+            previous = line_hash(lines[-1])
+        self._lines.append(b"\n".join(lines))
+        self._previous = previous
 
     def note(self, fact: Fact) -> None:
         """Write down a fact. That a chunk is posted again, or answered, is told by what follows on it.
@@ -71,8 +91,8 @@ class AuditLogger:
         match fact:
             case Rejection():
                 self._rejection(fact)
-            case Duplicate():
-                self._duplicate(fact)
+            case Duplicates(copies):
+                self._append([self._document("DUPLICATE_DROPPED", _copy(duplicate)) for duplicate in copies])
             case Submitted(again=False):
                 self._submitted(fact)
             case Retried(request_id, attempt):
@@ -97,18 +117,6 @@ class AuditLogger:
             reason=rejection.reason,
             problems=[{"code": problem.code, "path": problem.path} for problem in rejection.problems],
             sha256=None if rejection.data is None else sha256(rejection.data).hexdigest(),
-        )
-
-    def _duplicate(self, duplicate: Duplicate) -> None:
-        earlier = {"delivered_by_run": duplicate.run}
-        first = earlier if duplicate.first is None else {"first": str(duplicate.first)}
-        self.write(
-            "DUPLICATE_DROPPED",
-            **_place(duplicate.event.origin),
-            interaction_id=duplicate.event.interaction_id,
-            key=duplicate.event.key.hex(),
-            conflict=duplicate.conflict,
-            **first,
         )
 
     def _submitted(self, submitted: Submitted) -> None:
@@ -151,6 +159,17 @@ class AuditLogger:
 
 def _place(origin: Origin) -> dict[str, object]:
     return {"source": origin.source, "line": origin.line, "index": origin.index}
+
+
+def _copy(duplicate: Duplicate) -> dict[str, object]:
+    earlier = {"delivered_by_run": duplicate.run}
+    return {
+        **_place(duplicate.event.origin),
+        "interaction_id": duplicate.event.interaction_id,
+        "key": duplicate.event.key.hex(),
+        "conflict": duplicate.conflict,
+        **(earlier if duplicate.first is None else {"first": str(duplicate.first)}),
+    }
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:

@@ -4,7 +4,19 @@ from collections import Counter
 
 from msgspec import Struct, field
 
-from eventbridge_cli.facts import Answered, Fact, HandOver, Receipt, Retried, Split, Submitted, SyncState, TokenIssued
+from eventbridge_cli.facts import (
+    Answered,
+    Duplicates,
+    Fact,
+    HandOver,
+    Receipt,
+    Retried,
+    Split,
+    Submitted,
+    SyncState,
+    TokenIssued,
+)
+from eventbridge_cli.flow import Rejection
 from eventbridge_cli.ledger.account import Account
 from eventbridge_cli.ledger.latency import Latency
 
@@ -64,10 +76,13 @@ class Tally(Account):
                 self._receipt(fact)
             case HandOver(target):
                 self.syncs.setdefault(target, SyncCounts(target)).take(fact)
+            case Duplicates(copies):
+                for copy in copies:
+                    self.read(copy)
+            case Rejection():
+                self.read(fact)
             case TokenIssued():
                 pass
-            case _:
-                self.read(fact)
 
     def pending(self, count: int, cause: str) -> None:
         """Events that were read and never got as far as a chunk."""

@@ -41,8 +41,8 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def inlet(ours: socket.socket) -> Inlet[bytes]:
-    """Takes each message as one item; the empty one is the end."""
-    return Inlet(ours, LENGTH_BYTES, lambda data: None if data == END else [data], BrokenError)
+    """Gives each message as it is; the empty one is the end."""
+    return Inlet(ours, LENGTH_BYTES, lambda data: None if data == END else data, BrokenError)
 
 
 def framed(*messages: bytes) -> bytes:

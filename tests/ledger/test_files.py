@@ -105,6 +105,18 @@ def test_a_write_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"x" * 80 + b"\nz\n"
 
 
+def test_lines_that_are_appended_together_are_all_there_or_none(tmp_path: Path) -> None:
+    """Several lines in one go that don't fit leave nothing, be it that the first ones would."""
+    code = (
+        "with AppendedLines(Path('file'), None) as lines:\n"
+        "    lines.append(b'one\\ntwo')\n"
+        "    try: lines.append(b'\\n'.join([b'y' * 20] * 9))\n"
+        "    except StorageError as error: print(error)\n"
+    )
+    assert "can't be written" in limited(code, tmp_path)
+    assert (tmp_path / "file").read_bytes() == b"one\ntwo\n"
+
+
 def test_a_write_that_fails_leaves_the_lines_of_others(tmp_path: Path) -> None:
     """What another run has appended meanwhile stays."""
     code = (
