@@ -22,8 +22,9 @@ class AppendedLines:
 
     Args:
         path: the file; made if it is not there.
-        begin: how each of its lines begins. Half a line that doesn't was left by no run, and is nobody's to cut off.
-            None: people write to the file, so that any half line stays, and gets its line break.
+        begin: how each of its lines begins. A file whose last line doesn't is another's, and half a line that doesn't
+            is nobody's to cut off. None: people write to the file, so that any half line stays, and gets its line
+            break.
 
     Raises:
         ConfigurationError: the file can't be opened, or is another's, as the end of it shows; it stays what it is.
@@ -71,13 +72,12 @@ class AppendedLines:
         self.mended = 0 if whole else len(rest)
         if whole:
             self.last = rest
+        if begin is not None and self.last is not None and not self.last.startswith(begin):
+            raise self._another_file("its last line is none that a run has written")
         if whole or (rest and begin is None):
             os.write(self._file, b"\n")
         elif begin is not None and rest[: len(begin)] != begin[: len(rest)]:
-            raise ConfigurationError(
-                f"{self.path} is no file of this tool: it ends in a line without a line break that no run has begun.",
-                "Give another file; this one is left as it is.",
-            )
+            raise self._another_file("it ends in a line without a line break that no run has begun")
         elif rest:
             os.ftruncate(self._file, size - len(rest))
 
@@ -100,6 +100,11 @@ class AppendedLines:
             if begin >= 0 or (end >= 0 and start == 0):
                 return tail[begin + 1 : end], tail[end + 1 :]
         return None, tail
+
+    def _another_file(self, reason: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.path} is no file of this tool: {reason}.", "Give another file; this one is left as it is."
+        )
 
     def _storage_error(self, error: OSError) -> StorageError:
         return StorageError(

@@ -30,7 +30,7 @@ def keys(*numbers: int) -> list[bytes]:
 def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
     """What a killed run left of its last line goes, and is told; whole lines stay, long ones too."""
     path = tmp_path / "file"
-    long = b"y" * 150_000
+    long = LINE_BEGIN + b"y" * 150_000
     path.write_bytes(b"one\n" + long + b"\n" + torn)
     with AppendedLines(path, LINE_BEGIN) as lines:
         assert (lines.last, lines.mended) == (long, len(torn))
@@ -41,12 +41,12 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, torn: bytes) -> None:
 def test_a_second_run_without_pread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows has no `os.pread`: the last line is found, and the next one goes to the end, all the same."""
     monkeypatch.delattr(os, "pread", raising=False)
-    path = tmp_path / "file"
-    path.write_bytes(b"one\n" + b"y" * 150_000 + b"\n")
+    path, long = tmp_path / "file", LINE_BEGIN + b"y" * 150_000
+    path.write_bytes(b"one\n" + long + b"\n")
     with AppendedLines(path, LINE_BEGIN) as lines:
-        assert lines.last == b"y" * 150_000
+        assert lines.last == long
         lines.append(b"three")
-    assert path.read_bytes() == b"one\n" + b"y" * 150_000 + b"\nthree\n"
+    assert path.read_bytes() == b"one\n" + long + b"\nthree\n"
 
 
 def test_a_file_of_half_a_line(tmp_path: Path) -> None:
@@ -58,9 +58,12 @@ def test_a_file_of_half_a_line(tmp_path: Path) -> None:
     assert path.read_bytes() == b""
 
 
-@pytest.mark.parametrize("theirs", [b"line one\nmy precious last line", b'{"a": 1}\n{"a', b" ", b"\0" * 99])
-def test_the_last_line_of_another_file_is_not_cut_off(tmp_path: Path, theirs: bytes) -> None:
-    """What no run can have begun is somebody's: an error names the file, which stays as it is."""
+@pytest.mark.parametrize(
+    "theirs",
+    [b"line one\nmy precious last line", b'{"a": 1}\n{"a', b" ", b"\0" * 99, b"# notes\n", b'{"a": 1}', b'{"a": 1}\n'],
+)
+def test_another_file_stays_what_it_is(tmp_path: Path, theirs: bytes) -> None:
+    """What no run can have written or begun is somebody's: an error names the file, and nothing is cut or added."""
     path = tmp_path / "notes.txt"
     path.write_bytes(theirs)
     with pytest.raises(ConfigurationError, match=r"notes\.txt"):
@@ -84,7 +87,7 @@ def limited(code: str, folder: Path) -> str:
 @pytest.mark.parametrize("begin", [LINE_BEGIN, None])
 def test_a_last_line_that_lacks_its_line_break_alone(tmp_path: Path, before: bytes, begin: bytes | None) -> None:
     """A whole object that an editor left without a line break gets it, and is the last line."""
-    path, whole = tmp_path / "file", b'{"b": "' + b"y" * 150_000 + b'"}'
+    path, whole = tmp_path / "file", LINE_BEGIN + b"y" * 150_000 + b'"}'
     path.write_bytes(before + whole)
     with AppendedLines(path, begin) as lines:
         assert (lines.last, lines.mended) == (whole, 0)
