@@ -19,6 +19,8 @@ from lake_support import consume, moto_server, refusing, served
 from obstore.store import S3Store
 from support import audit_lines, clean_environment, damage, ebingest, line, lines, scripted, without
 
+from eventbridge_cli.ledger.audit import LINE_BEGIN
+
 
 def receipts(folder: Path) -> list[dict[str, Any]]:
     """All receipts in a lake that is a folder."""
@@ -272,7 +274,7 @@ def test_a_line_that_is_missing_is_told_even_if_quiet(place: Path, server: Serve
     So is that the end of the run could not be written down, either.
     """
     audit = place / "ingestion_audit.jsonl"
-    long_line = json.dumps({"filler": "x" * 1_000_000}).encode() + b"\n"  # no other file of the run is as large
+    long_line = LINE_BEGIN + b"x" * 1_000_000 + b'"}\n'  # no other file of the run is as large
     run = ("ingest", "events.ndjson", "--resend", "--quiet", "--sync", (place / "lake").as_uri())
     audit.write_bytes(long_line)
     ebingest(*run, cwd=place, env=server.settings, check=[0])
