@@ -18,6 +18,7 @@ from eventbridge_cli.facts import Destination, OutboxEntry
 from eventbridge_cli.ledger.outbox import (
     INSERT_DELIVERY,
     OUTBOX_SCHEMA,
+    connected,
     delivery_values,
     is_damage,
     prepare_delivery,
@@ -53,7 +54,6 @@ FROM (SELECT run, at FROM delivered UNION ALL SELECT run, at FROM recent)
 """How many events were delivered, by how many runs, and when the last one was."""
 _DAY = 86_400
 _MOST_VARIABLES = 500
-_LOCK_SECONDS = 10.0
 _MOST_WAL_PAGES = 10_000  # 40 MB
 
 
@@ -117,18 +117,14 @@ class DeliveredStore:
             prepare_delivery(self._connection, destinations)
 
     def _open(self, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
-        try:
+        def begin(connection: sqlite3.Connection) -> None:
             os.chmod(self._path, 0o600)  # noqa: PTH101 - SQLite makes it with the umask's rights
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
             # Whoever empties the outbox moves what was written to its place, so that delivery need not wait for a disk.
             connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_WAL_PAGES}")
             prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+
+        return connected(self._path, begin)
 
     def _prepare(self, connection: sqlite3.Connection, run: str, remember_days: float) -> None:
         now = int(self._clock())

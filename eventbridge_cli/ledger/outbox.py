@@ -73,6 +73,21 @@ def is_damage(error: Exception) -> bool:
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
+def connected(path: Path, prepare: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
+    """A connection, for any thread, to a database in WAL mode, after `prepare`; whatever that raises closes it.
+
+    A commit outlives the process; the loss of power may undo the last ones.
+    """
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def unusable(what: str, path: Path, error: Exception, remedy: str) -> StorageError:
     """What to say of a database that can't be used; `remedy` is for where it is not damaged."""
     if is_damage(error):
@@ -153,11 +168,7 @@ class Outbox:
         self._one_at_a_time = threading.Lock()
         self._locks: dict[Destination, FileLock] = {}
         with self._storage():
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(OUTBOX_SCHEMA)
+            self._connection = connected(path, lambda connection: connection.executescript(OUTBOX_SCHEMA))
 
     def __enter__(self) -> Self:
         return self
