@@ -35,8 +35,6 @@ _HEAD_START = 0.25  # seconds that an address has before the next one is tried a
 # RFC 9110, section 5.5: visible characters with spaces and tabs between them, and obs-text.
 _FIELD_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
-_NO_LIMITS = httpx.Limits()
-
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -261,17 +259,20 @@ class _Connection(asyncio.Protocol):
 class Transport(httpx.AsyncBaseTransport):
     """Keeps connections open from one request to the next; opens as many as there are requests at once.
 
+    By a proxy, each request gets a connection of its own.
+
     Args:
         context: gives what TLS certificates are checked against; it is asked once, when TLS is first spoken.
         most: bytes of a body, after which the rest of an answer is not read. With 0 the body does not count at all: an
             answer is there once its headers are.
-        limits: of the connections to a proxy.
+        at_once: connections to a proxy, at most; None for as many as there are requests.
     """
 
-    def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int, limits: httpx.Limits = _NO_LIMITS) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int, at_once: int | None = None) -> None:
         self._context = cache(context)
         self._most = most
-        self._limits = limits
+        # Kept, a connection of httpx's takes what stood behind an answer for the answer to the next request.
+        self._limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=0)
         self._idle: dict[Origin, list[_Connection]] = {}
         self._by_proxy: dict[Origin, httpx.AsyncHTTPTransport | None] = {}
 

@@ -165,7 +165,7 @@ def test_an_answer_before_the_request_is_sent() -> None:
 def taking(work: Callable[[socket.socket], None], *, secure: bool) -> Iterator[tuple[str, ssl.SSLContext]]:
     """A server that does `work` with each connection, over TLS if asked for. Gives its URL, and what vouches for it."""
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    authority.issue_cert("localhost", "api.example").configure_cert(context)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -578,6 +578,49 @@ def test_a_proxy_that_can_not_be_one(tmp_path: Path, proxy: str) -> None:
     assert any(each["state"] == "bad" and variable in each["detail"] for each in doctor["findings"])
     with scripted({}) as url:
         ebingest("ingest", cwd=tmp_path, env=env | {"GENESYS_ENV": url}, stdin=lines(3), check=[0])
+
+
+@contextmanager
+def tunnelling(url: str) -> Iterator[str]:
+    """The URL of a proxy whose tunnels all end at the same server, whatever name they are asked for."""
+    server = httpx.URL(url)
+
+    def tunnel(stream: socket.socket) -> None:
+        while not stream.recv(65536).endswith(b"\r\n\r\n"):
+            pass
+        stream.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with socket.create_connection((server.host, server.port or 0)) as beyond:
+            back = threading.Thread(target=carry, args=(beyond, stream))
+            back.start()
+            carry(stream, beyond)
+            back.join(timeout=5)
+
+    def carry(here: socket.socket, there: socket.socket) -> None:
+        with suppress(OSError):
+            while data := here.recv(65536):
+                there.sendall(data)
+            there.shutdown(socket.SHUT_WR)
+
+    with taking(tunnel, secure=False) as (proxy, _):
+        yield proxy.removesuffix("/ingest")
+
+
+@pytest.mark.parametrize(("answer", "status"), [(BUSY, 503), (OK, 200)], ids=["error", "success"])
+def test_what_stands_behind_an_answer_by_a_proxy(answer: bytes, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken for the answer to the next request, which goes over a connection of its own."""
+    heard: list[bytes] = []
+
+    def serve(stream: socket.socket) -> None:
+        while request := _request(stream):
+            heard.append(request)
+            stream.sendall(answer + OK if len(heard) == 1 else BUSY)
+
+    clear_proxies(monkeypatch)
+    with taking(serve, secure=True) as (url, trusting), tunnelling(url) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        responses = post("https://api.example/ingest", 2, context=trusting)
+    assert [response.status_code for response in responses] == [status, 503]
+    assert len(heard) == 2
 
 
 def test_what_is_for_this_machine_goes_to_no_proxy(tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     check_certificates()
     headers = {"User-Agent": f"ebingest/{__version__}"}
     limits = httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None)
-    connections = httpx.Limits(max_connections=concurrency + 1, max_keepalive_connections=concurrency + 1)
-    return _DirectClient(Transport(certificates, most=MAX_ANSWER_BYTES, limits=connections), headers, limits)
+    transport = Transport(certificates, most=MAX_ANSWER_BYTES, at_once=concurrency + 1)
+    return _DirectClient(transport, headers, limits)
 
 
 async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: dict[str, str]) -> Answer | NoAnswer:
