@@ -26,8 +26,8 @@ from eventbridge_cli.ledger.delivered import scope_name, store_path
 from eventbridge_cli.ledger.lock import audit_lock
 from eventbridge_cli.ledger.standing import holder, is_there
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
-from eventbridge_cli.proxies import address
 from eventbridge_cli.settings import Settings, given, load
+from eventbridge_cli.transport.hosts import address
 from eventbridge_cli.watch.opening import NoTracesError, open_traces
 from eventbridge_cli.wording import counted
 

@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.excerpt import bare
-from eventbridge_cli.proxies import is_loopback
 from eventbridge_cli.settings import Settings
+from eventbridge_cli.transport.hosts import is_loopback
 
 REGIONS = {
     "mypurecloud.com": "us-east-1",

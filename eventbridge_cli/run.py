@@ -53,7 +53,7 @@ from eventbridge_cli.settings import Settings
 from eventbridge_cli.signals import Deadline, ends_when_asked, first_signal, interruptible
 from eventbridge_cli.strict import account_only, read_before
 from eventbridge_cli.sync import HandingOver, lanes_of
-from eventbridge_cli.transport import checked_proxy
+from eventbridge_cli.transport.proxies import checked_proxy
 
 if sys.platform == "win32":
     uvloop = None

@@ -25,7 +25,7 @@ from eventbridge_cli.delivery.client import post as direct_post
 from eventbridge_cli.delivery.probe import proxy
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, EndpointError
-from eventbridge_cli.transport import Transport
+from eventbridge_cli.transport.pool import Transport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import httpx
 
 from eventbridge_cli import __version__
-from eventbridge_cli.certificates import certificates, check_certificates
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import EndpointError
 from eventbridge_cli.excerpt import bare
-from eventbridge_cli.transport import Origin, StaleConnectionError, Transport, head
+from eventbridge_cli.transport.certificates import certificates, check_certificates
+from eventbridge_cli.transport.message import head
+from eventbridge_cli.transport.pool import Origin, StaleConnectionError, Transport
 
 MAX_ANSWER_BYTES = 10_000_000
 """An answer is read no further than this; none that means anything is as long."""

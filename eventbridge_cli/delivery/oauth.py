@@ -18,7 +18,7 @@ from eventbridge_cli.errors import ConfigurationError, CredentialsError, Endpoin
 from eventbridge_cli.excerpt import bare, excerpt
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.secret import Secret, SecretText
-from eventbridge_cli.transport import retry_after
+from eventbridge_cli.transport.message import retry_after
 
 RENEW_EARLY = 60.0
 """Seconds before a token runs out from which on it is renewed; half its lifetime if that is less."""

@@ -18,8 +18,8 @@ from eventbridge_cli.delivery.ingester import CLIENT_VERSION
 from eventbridge_cli.delivery.oauth import Token
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, Renew, Retry, Stop, verdict
 from eventbridge_cli.errors import CredentialsError, EndpointError, PendingError
-from eventbridge_cli.proxies import address
-from eventbridge_cli.transport import checked_proxy
+from eventbridge_cli.transport.hosts import address
+from eventbridge_cli.transport.proxies import checked_proxy
 
 _EMPTY = Chunk.of([])
 

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from eventbridge_cli.errors import CredentialsError, EbingestError, EndpointError
 from eventbridge_cli.excerpt import bare, excerpt
 from eventbridge_cli.flow import Event
-from eventbridge_cli.transport import retry_after
+from eventbridge_cli.transport.message import retry_after
 
 _LIMIT = re.compile(r"Maximum bytes:\s*([0-9]{1,12})(?![0-9])", re.IGNORECASE)
 _MOST_OF_AN_ID = 200  # characters

@@ -20,7 +20,7 @@ from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.names import name_of
 from eventbridge_cli.lake.payload import Encoder, LakeObject
 from eventbridge_cli.lake.thread import in_thread
-from eventbridge_cli.proxies import is_loopback
+from eventbridge_cli.transport.hosts import is_loopback
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig

@@ -11,16 +11,18 @@ from urllib.parse import SplitResult
 import httpx
 
 from eventbridge_cli import __version__
-from eventbridge_cli.certificates import certificates
 from eventbridge_cli.errors import ConfigurationError, TargetError
 from eventbridge_cli.facts import Batch
 from eventbridge_cli.lake.names import name_of
 from eventbridge_cli.lake.payload import ndjson
 from eventbridge_cli.lake.target import BATCH_BYTES, Content
 from eventbridge_cli.lake.thread import in_thread
-from eventbridge_cli.proxies import is_loopback
 from eventbridge_cli.secret import SecretText
-from eventbridge_cli.transport import Transport, checked_proxy, retry_after
+from eventbridge_cli.transport.certificates import certificates
+from eventbridge_cli.transport.hosts import is_loopback
+from eventbridge_cli.transport.message import retry_after
+from eventbridge_cli.transport.pool import Transport
+from eventbridge_cli.transport.proxies import checked_proxy
 
 _CHECK = "check"
 _NOT_FOR_US = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}

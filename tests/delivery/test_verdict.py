@@ -23,7 +23,7 @@ from eventbridge_cli.delivery.verdict import (
 from eventbridge_cli.errors import CredentialsError, EndpointError
 from eventbridge_cli.excerpt import excerpt
 from eventbridge_cli.flow import Event, Origin
-from eventbridge_cli.transport import retry_after
+from eventbridge_cli.transport.message import retry_after
 
 NOW = 1_790_000_000.0
 
