@@ -1,0 +1,165 @@
+"""Which proxy is asked, and what is made of one."""
+
+import json
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from raw_http import BUSY, OK, answers, post, request_of, serving, taking
+from support import ebingest, lines, scripted, without
+
+from eventbridge_cli.delivery.client import _DirectClient, build_client
+from eventbridge_cli.delivery.probe import proxy
+from eventbridge_cli.delivery.verdict import Answer
+
+
+def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+def goes_straight(url: str) -> bool:
+    client = build_client(concurrency=1, timeout=1)
+    return isinstance(client, _DirectClient) and client.goes_straight(url)
+
+
+def test_exceptions_alone_are_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_PROXY without the name of a proxy leaves everything as it is, and so does a proxy for something else."""
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    monkeypatch.setenv("FTP_PROXY", "http://127.0.0.1:9")
+    assert goes_straight("https://api.mypurecloud.de/")
+    assert proxy("https://api.mypurecloud.de/") == ""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert not goes_straight("https://api.mypurecloud.de/")
+    assert proxy("https://api.mypurecloud.de/") == "127.0.0.1:9"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "127.255.0.1", "[::1]", "[0:0:0:0:0:0:0:1]", "[::0001]"])
+def test_this_machine_has_many_names(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever plain http is taken for is reached without a proxy."""
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    for url in (f"http://{host}:8080/", f"https://{host}/"):
+        assert (goes_straight(url), proxy(url)) == (True, "")
+
+
+def test_another_address_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A POST to 127.0.0.2 arrives, although the proxy of the environment is none."""
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with serving([OK], host="127.0.0.2") as (url, heard):
+        assert answers(url) == [Answer(200, {"content-length": "2"}, b"{}")]
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "straight"),
+    [
+        ("mypurecloud.de", True),
+        (".mypurecloud.de", True),
+        ("other.de, api.mypurecloud.de", True),
+        ("api.mypurecloud.de:443", True),
+        ("api.mypurecloud.de:8443", False),
+        ("purecloud.de", False),
+        ("*", True),
+    ],
+)
+def test_exceptions_from_the_proxy(exceptions: str, monkeypatch: pytest.MonkeyPatch, *, straight: bool) -> None:
+    """NO_PROXY says of domains, hosts and ports that they are reached without it."""
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("https_proxy", "127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    url = "https://api.mypurecloud.de/api/v2/events/ingest"
+    assert (goes_straight(url), proxy(url)) == (straight, "" if straight else "127.0.0.1:9")
+
+
+BAD_PROXIES = [
+    "HTTPS_PROXY=foo:bar",
+    "https_proxy=ftp://x",
+    "HTTPS_PROXY=http://",
+    "HTTPS_PROXY=http://:s3cr3t@host:99999",
+    "ALL_PROXY=socks5://127.0.0.1:1",
+]
+
+
+@pytest.mark.parametrize("proxy", BAD_PROXIES)
+def test_a_proxy_that_can_not_be_one(tmp_path: Path, proxy: str) -> None:
+    """Exit 3 with the variable and what to do, before anything is begun; where no proxy is asked, nobody minds it."""
+    variable, _, value = proxy.partition("=")
+    env = {"GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s", variable: value}
+    env |= without("socksio", tmp_path / "site")
+    there = env | {"GENESYS_ENV": "mypurecloud.de"}
+    for command in ("ingest", "token"):
+        run = ebingest(command, cwd=tmp_path, env=there, stdin=lines(3), check=[3])
+        assert variable.encode() in run.stderr
+        assert re.search(rb"NO_PROXY|pip install socksio", run.stderr)
+        assert b"s3cr3t" not in run.stderr
+    assert not list(tmp_path.rglob("*.jsonl"))
+    doctor = json.loads(ebingest("doctor", "-o", "json", cwd=tmp_path, env=there, check=[3]).stdout)
+    assert any(each["state"] == "bad" and variable in each["detail"] for each in doctor["findings"])
+    with scripted({}) as url:
+        ebingest("ingest", cwd=tmp_path, env=env | {"GENESYS_ENV": url}, stdin=lines(3), check=[0])
+
+
+@contextmanager
+def tunnelling(url: str) -> Iterator[str]:
+    """The URL of a proxy whose tunnels all end at the same server, whatever name they are asked for."""
+    server = httpx.URL(url)
+
+    def tunnel(stream: socket.socket) -> None:
+        while not stream.recv(65536).endswith(b"\r\n\r\n"):
+            pass
+        stream.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with socket.create_connection((server.host, server.port or 0)) as beyond:
+            back = threading.Thread(target=carry, args=(beyond, stream))
+            back.start()
+            carry(stream, beyond)
+            back.join(timeout=5)
+
+    def carry(here: socket.socket, there: socket.socket) -> None:
+        with suppress(OSError):
+            while data := here.recv(65536):
+                there.sendall(data)
+            there.shutdown(socket.SHUT_WR)
+
+    with taking(tunnel, secure=False) as (proxy, _):
+        yield proxy.removesuffix("/ingest")
+
+
+@pytest.mark.parametrize(("answer", "status"), [(BUSY, 503), (OK, 200)], ids=["error", "success"])
+def test_what_stands_behind_an_answer_by_a_proxy(answer: bytes, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken for the answer to the next request, which goes over a connection of its own."""
+    heard: list[bytes] = []
+
+    def serve(stream: socket.socket) -> None:
+        while request := request_of(stream):
+            heard.append(request)
+            stream.sendall(answer + OK if len(heard) == 1 else BUSY)
+
+    clear_proxies(monkeypatch)
+    with taking(serve, secure=True) as (url, trusting), tunnelling(url) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        responses = post("https://api.example/ingest", 2, context=trusting)
+    assert [response.status_code for response in responses] == [status, 503]
+    assert len(heard) == 2
+
+
+def test_what_is_for_this_machine_goes_to_no_proxy(tmp_path: Path) -> None:
+    """A proxy in the environment gets what is for others, and neither token nor event of a server on loopback."""
+    refusal = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+    with serving([refusal], read_all=False) as (address, heard):
+        proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), address.removesuffix("/ingest"))
+        with scripted({}) as url:
+            here = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s"}
+            ebingest("ingest", cwd=tmp_path, env=here | proxies, stdin=lines(3), check=[0])
+            assert not heard
+        there = {"GENESYS_ENV": "mypurecloud.de", "GENESYS_ACCESS_TOKEN": "t", "EBINGEST_MAX_ATTEMPTS": "1"}
+        ebingest("ingest", cwd=tmp_path, env=there | proxies, stdin=lines(3), check=[5])
+        assert heard[0].startswith(b"CONNECT api.mypurecloud.de:443 HTTP/1.1\r\n")
