@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec.structs import asdict
 
-from eventbridge_cli.cli.loading import Output
+from eventbridge_cli.cli.options import Output, TextOrJson
 from eventbridge_cli.cli.parameters import Command, Group
 from eventbridge_cli.wording import counted
 
@@ -25,11 +25,10 @@ audit = typer.Typer(
 AuditFile = Annotated[
     Path | None, typer.Argument(metavar="AUDIT", help="The audit file.", show_default="ingestion_audit.jsonl")
 ]
-As = Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")]
 
 
 @audit.command(cls=Command)
-def verify(file: AuditFile = None, *, output: As = Output.TEXT) -> None:
+def verify(file: AuditFile = None, *, output: TextOrJson = Output.TEXT) -> None:
     """Prove that the file is whole; exit 0 if it is, 1 if not.
 
     Every line carries the hash of the line before it, over all runs: a line that was changed, removed, moved or put in
@@ -62,7 +61,7 @@ def show(
     ] = "",
     request: Annotated[str, typer.Option(metavar="ID", help="What became of a request; the beginning will do.")] = "",
     run: Annotated[str, typer.Option(metavar="ID", help="All of one run; the beginning of its id will do.")] = "",
-    output: As = Output.TEXT,
+    output: TextOrJson = Output.TEXT,
 ) -> None:
     """Tell what became of a record, a request or a run; without a question, sum up all runs.
 

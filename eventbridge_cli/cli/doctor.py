@@ -4,13 +4,13 @@ import json
 import textwrap
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from eventbridge_cli.cli.loading import Output
+from eventbridge_cli.cli.options import Output, TextOrJson
 from eventbridge_cli.errors import ConfigurationError, EbingestError, ExitCode
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ _NAME = 19  # columns for its name and the space behind it
 _NARROWEST = 30
 
 
-def doctor(
-    *, output: Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")] = Output.TEXT
-) -> None:
+def doctor(*, output: TextOrJson = Output.TEXT) -> None:
     """Check everything that a run needs, and say what to mend; exit 0 if nothing, 3 if something.
 
     Settings, names, connections, certificates, clocks, the token, the ingest endpoint, files, space, locks and the

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from eventbridge_cli.cli.loading import Output, carry_out, followed_by, show_plan, written_by
+from eventbridge_cli.cli.loading import carry_out, followed_by, show_plan, written_by
 from eventbridge_cli.cli.options import (
     DELIVERY,
     FILES,
     INTAKE,
     AuditFile,
+    DeadLetters,
     Inputs,
     Jobs,
     Keys,
@@ -20,10 +21,12 @@ from eventbridge_cli.cli.options import (
     MaxRecordBytes,
     MetricsTextfile,
     Otlp,
+    Output,
     Progress,
     Quiet,
     ShowProgress,
     StateFolder,
+    SummaryAs,
     Sync,
     SyncContent,
     SyncFormat,
@@ -54,9 +57,7 @@ def ingest(
         ),
     ] = False,
     resend: Annotated[bool, typer.Option("--resend", help="Send what earlier runs delivered all the same.")] = False,
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")
-    ] = Output.TEXT,
+    output: SummaryAs = Output.TEXT,
     key: Keys = None,
     window: Window = None,
     window_size: WindowSize = None,
@@ -176,15 +177,7 @@ def ingest(
         ),
     ] = None,
     audit: AuditFile = None,
-    dead_letters: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Bad records are kept there. \\[env: EBINGEST_DEAD_LETTERS]",
-            show_default="dead_letters.ndjson",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
+    dead_letters: DeadLetters = None,
     summary_file: Annotated[
         Path | None,
         typer.Option(

@@ -1,12 +1,12 @@
 """What `ingest` and `replay` have in common: print the plan, or run the job and print the account."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from eventbridge_cli.cli.options import Output
 from eventbridge_cli.cli.reading import is_device, is_stdout, written
 
 if TYPE_CHECKING:
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from eventbridge_cli.ledger.account import ErrorBudget
     from eventbridge_cli.run import Job
     from eventbridge_cli.settings import Settings
-
-
-class Output(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def written_by(settings: "Settings", *, letters: bool = True) -> dict[str, Path | None]:

@@ -18,6 +18,13 @@ class Progress(StrEnum):
     NEVER = "never"
 
 
+class Output(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
@@ -104,13 +111,25 @@ ShowProgress = Annotated[
     Progress,
     typer.Option("--progress", help="Show a progress bar; auto: on a terminal.", rich_help_panel=SCREEN),
 ]
+TextOrJson = Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")]
+SummaryAs = Annotated[Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")]
 AuditFile = Annotated[
     Path | None,
     typer.Option(
         "--audit",
         metavar="FILE",
-        help="Audit file; appended to. \\[env: EBINGEST_AUDIT]",
+        help="Audit file; runs append to it. \\[env: EBINGEST_AUDIT]",
         show_default="ingestion_audit.jsonl",
+        rich_help_panel=FILES,
+    ),
+]
+DeadLetters = Annotated[
+    Path | None,
+    typer.Option(
+        "--dead-letters",
+        metavar="FILE",
+        help="Bad records are kept there. \\[env: EBINGEST_DEAD_LETTERS]",
+        show_default="dead_letters.ndjson",
         rich_help_panel=FILES,
     ),
 ]
@@ -119,7 +138,7 @@ StateFolder = Annotated[
     typer.Option(
         "--state",
         metavar="FOLDER",
-        help="Where delivered keys are kept. \\[env: EBINGEST_STATE]",
+        help="Where delivered keys and the outbox are kept. \\[env: EBINGEST_STATE]",
         show_default="the user's state folder",
         rich_help_panel=FILES,
     ),

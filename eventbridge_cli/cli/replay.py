@@ -4,17 +4,19 @@ from typing import Annotated
 
 import typer
 
-from eventbridge_cli.cli.loading import Output, carry_out, followed_by, show_plan, written_by
+from eventbridge_cli.cli.loading import carry_out, followed_by, show_plan, written_by
 from eventbridge_cli.cli.options import (
     AuditFile,
     Keys,
     MaxRecordBytes,
     MetricsTextfile,
     Otlp,
+    Output,
     Progress,
     Quiet,
     ShowProgress,
     StateFolder,
+    SummaryAs,
     Sync,
     SyncContent,
     SyncFormat,
@@ -41,9 +43,7 @@ def replay(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but post, and print the plan.")] = False,
     key: Keys = None,
     max_record_bytes: MaxRecordBytes = None,
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="json: print the summary to stdout as JSON.")
-    ] = Output.TEXT,
+    output: SummaryAs = Output.TEXT,
     audit: AuditFile = None,
     state: StateFolder = None,
     sync: Sync = None,

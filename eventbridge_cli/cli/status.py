@@ -4,13 +4,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from msgspec import to_builtins
 
 from eventbridge_cli.cli.advice import Given, how_to_hand_on, replay_of
-from eventbridge_cli.cli.loading import Output
+from eventbridge_cli.cli.options import AuditFile, DeadLetters, Output, StateFolder, TextOrJson
 from eventbridge_cli.errors import ExitCode
 from eventbridge_cli.wording import counted
 
@@ -25,31 +25,10 @@ _LISTED = 5  # runs that are named one by one
 
 def status(
     *,
-    audit: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The audit file of the runs. \\[env: EBINGEST_AUDIT]",
-            show_default="ingestion_audit.jsonl",
-        ),
-    ] = None,
-    dead_letters: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Where bad records are kept. \\[env: EBINGEST_DEAD_LETTERS]",
-            show_default="dead_letters.ndjson",
-        ),
-    ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where delivered keys are kept. \\[env: EBINGEST_STATE]",
-            show_default="the user's state folder",
-        ),
-    ] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")] = Output.TEXT,
+    audit: AuditFile = None,
+    dead_letters: DeadLetters = None,
+    state: StateFolder = None,
+    output: TextOrJson = Output.TEXT,
 ) -> None:
     """Say what is delivered, pending and dead, and what to type next.
 

@@ -1,14 +1,12 @@
 """`ebingest sync`: hand on what waits for the data lake."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from msgspec.structs import asdict
 
-from eventbridge_cli.cli.loading import Output
-from eventbridge_cli.cli.options import Quiet
+from eventbridge_cli.cli.options import AuditFile, Output, Quiet, StateFolder, TextOrJson
 
 
 def sync(
@@ -23,23 +21,9 @@ def sync(
             show_default="all that something waits for",
         ),
     ] = None,
-    audit: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Audit file; appended to. \\[env: EBINGEST_AUDIT]",
-            show_default="ingestion_audit.jsonl",
-        ),
-    ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where delivered keys and the outbox are kept. \\[env: EBINGEST_STATE]",
-            show_default="the user's state folder",
-        ),
-    ] = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="text for people, or json.")] = Output.TEXT,
+    audit: AuditFile = None,
+    state: StateFolder = None,
+    output: TextOrJson = Output.TEXT,
     quiet: Quiet = False,
 ) -> None:
     """Hand on to the data lake what earlier runs have left in the outbox.

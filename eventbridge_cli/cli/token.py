@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eventbridge_cli.cli.loading import Output
+from eventbridge_cli.cli.options import Output
 
 _SHOWN = 4
 
