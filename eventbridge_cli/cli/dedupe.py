@@ -20,7 +20,8 @@ from eventbridge_cli.cli.options import (
     Window,
     WindowSize,
 )
-from eventbridge_cli.cli.reading import INTERRUPTED, intake_of, written
+from eventbridge_cli.cli.reading import INTERRUPTED, intake_of
+from eventbridge_cli.cli.writing import written
 
 
 def dedupe(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from eventbridge_cli.cli.options import Output
-from eventbridge_cli.cli.reading import is_device, is_stdout, written
+from eventbridge_cli.cli.writing import is_device, is_stdout, written
 
 if TYPE_CHECKING:
     from eventbridge_cli.cli.advice import Given

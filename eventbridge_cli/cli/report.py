@@ -25,8 +25,8 @@ def report(
     It is one HTML file, for the screen and for paper, that needs no network and no scripts. A page that is there
     already is replaced. Exit 1 if the file has no run.
     """
-    from eventbridge_cli.cli.reading import written
     from eventbridge_cli.cli.screen import Screen
+    from eventbridge_cli.cli.writing import written
     from eventbridge_cli.errors import ConfigurationError, UsageError
     from eventbridge_cli.ledger.timeline import timeline
     from eventbridge_cli.settings import load

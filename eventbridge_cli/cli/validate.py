@@ -21,7 +21,8 @@ from eventbridge_cli.cli.options import (
     ShowProgress,
     Strict,
 )
-from eventbridge_cli.cli.reading import INTERRUPTED, intake_of, written
+from eventbridge_cli.cli.reading import INTERRUPTED, intake_of
+from eventbridge_cli.cli.writing import written
 
 if TYPE_CHECKING:
     from eventbridge_cli.bulk import Checked
