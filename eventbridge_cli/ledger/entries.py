@@ -1,15 +1,19 @@
 """The lines of an audit file as typed facts: what `audit` writes, checked on the way back in."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from msgspec import Meta, Struct, convert
+
+from eventbridge_cli.flow import Origin
 
 # Far beyond what a run can be, and near enough that nothing which is computed from them overflows.
-Count = Annotated[int, Field(ge=0, le=10**15)]
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
-Time = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
-Status = Annotated[int, Field(ge=0, le=999)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Status = Annotated[int, Meta(ge=0, le=999)]
+_YEARS = range(2000, 2200)
 
 Place = str
 """Where a record stands, as in `calls.ndjson:17`."""
@@ -23,19 +27,40 @@ class RecordEntry(NamedTuple):
     key: str
 
 
-class Entry(BaseModel):
-    """What every line has. Fields that are not known here are passed over."""
+class Entry(Struct, frozen=True, kw_only=True):
+    """What every line has, or may have. Fields that are not known here are passed over."""
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    time: Time
+    time: str
     run: str
+    event: str
+    previous: str
+    request_id: str = ""
+    interaction_id: str = ""
+    records: tuple[RecordEntry, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.moment.tzinfo is None or self.moment.year not in _YEARS:
+            raise ValueError("no time at which a run can be")
+
+    @property
+    def moment(self) -> datetime:
+        """The time, with its offset."""
+        return datetime.fromisoformat(self.time)
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where the records stand that it speaks of."""
+        return [record.place for record in self.records]
+
+    @property
+    def interactions(self) -> Sequence[str]:
+        """The interactions that it speaks of."""
+        return [self.interaction_id] if self.interaction_id else [record.interaction_id for record in self.records]
 
 
-class Started(Entry):
+class Started(Entry, frozen=True, kw_only=True):
     """A run began."""
 
-    event: Literal["RUN_STARTED"]
     version: str = ""
     inputs: tuple[str, ...] = ()
     ingest_url: str = ""
@@ -44,7 +69,7 @@ class Started(Entry):
     replay: bool = False
 
 
-class _OfRecord(Entry):
+class _OfRecord(Entry, frozen=True, kw_only=True):
     source: str
     line: Count
     index: Count | None = None
@@ -52,77 +77,71 @@ class _OfRecord(Entry):
     @property
     def place(self) -> Place:
         """Where the record stands."""
-        place = f"{self.source}:{self.line}"
-        return place if self.index is None else f"{place}[{self.index}]"
+        return str(Origin(self.source, self.line, index=self.index))
+
+    @property
+    def places(self) -> Sequence[Place]:
+        return [self.place]
 
 
-class ProblemEntry(BaseModel):
+class ProblemEntry(Struct, frozen=True):
     """One thing that is wrong with a rejected record."""
 
     code: str
     path: str
 
 
-class Rejected(_OfRecord):
+class Rejected(_OfRecord, frozen=True, kw_only=True):
     """A record failed here."""
 
-    event: Literal["INGESTION_REJECTED"]
     reason: str
     problems: tuple[ProblemEntry, ...]
 
 
-class Dropped(_OfRecord):
+class Dropped(_OfRecord, frozen=True, kw_only=True):
     """A copy was left out; `delivered_by_run` names the earlier run that delivered the event, if one did."""
 
-    event: Literal["DUPLICATE_DROPPED"]
     conflict: bool
     delivered_by_run: str = ""
 
 
-class OfRequest(Entry):
-    """A line about a request."""
-
+class _OfRequest(Entry, frozen=True, kw_only=True):
     request_id: str
 
 
-class Submitted(OfRequest):
+class Submitted(_OfRequest, frozen=True, kw_only=True):
     """A chunk is posted for the first time."""
 
-    event: Literal["BATCH_SUBMITTED"]
     events: Count
     bytes: Count
     places: tuple[Place, ...]
 
 
-class Retried(OfRequest):
+class Retried(_OfRequest, frozen=True, kw_only=True):
     """Attempt `number` took `seconds` and failed; another one follows after `delay` seconds."""
 
-    event: Literal["BATCH_RETRIED"]
     number: Count
     outcome: str
     seconds: Seconds
     delay: Seconds
 
 
-class Split(OfRequest):
+class Split(_OfRequest, frozen=True, kw_only=True):
     """A chunk goes again in parts."""
 
-    event: Literal["BATCH_SPLIT"]
     cause: str
 
 
-class Succeeded(OfRequest):
+class Succeeded(_OfRequest, frozen=True, kw_only=True):
     """Events were delivered; the attempt that did it took `seconds`."""
 
-    event: Literal["INGESTION_SUCCEEDED"]
     seconds: Seconds | None
     records: tuple[RecordEntry, ...]
 
 
-class Failed(OfRequest):
+class Failed(_OfRequest, frozen=True, kw_only=True):
     """Events were refused for good, or are pending, after so many attempts."""
 
-    event: Literal["INGESTION_FAILED"]
     outcome: Literal["refused", "pending"]
     attempts: Count
     status: Status | None
@@ -130,7 +149,7 @@ class Failed(OfRequest):
     records: tuple[RecordEntry, ...]
 
 
-class CountsEntry(BaseModel):
+class CountsEntry(Struct, frozen=True):
     """The account, as a run drew it."""
 
     read: Count
@@ -141,10 +160,8 @@ class CountsEntry(BaseModel):
     pending: Count
 
 
-class LatencyEntry(BaseModel):
+class LatencyEntry(Struct, frozen=True):
     """Request latencies in seconds, over all requests of a run."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     p50: Seconds
     p90: Seconds
@@ -152,12 +169,12 @@ class LatencyEntry(BaseModel):
     max: Seconds
 
 
-class Finished(Entry):
+class Finished(Entry, frozen=True, kw_only=True):
     """A run ended, in order, with its own account."""
 
-    event: Literal["RUN_FINISHED"]
     counts: CountsEntry
-    exit_code: Annotated[int, Field(ge=0, le=255)]
+    read_to_end: bool = True
+    exit_code: Annotated[int, Meta(ge=0, le=255)]
     stopped: str | None
     requests: Count
     retries: Count
@@ -167,21 +184,39 @@ class Finished(Entry):
     replay_of: dict[str, Count] = {}
 
 
-Known = Annotated[
-    Started | Rejected | Dropped | Submitted | Retried | Split | Succeeded | Failed | Finished,
-    Field(discriminator="event"),
-]
-_KNOWN: TypeAdapter[Known] = TypeAdapter(Known)
-_NAMES = {
-    kind.model_fields["event"].annotation.__args__[0]  # type: ignore[union-attr]
-    for kind in (Started, Rejected, Dropped, Submitted, Retried, Split, Succeeded, Failed, Finished)
+KINDS: dict[str, type[Entry]] = {
+    "RUN_STARTED": Started,
+    "INGESTION_REJECTED": Rejected,
+    "DUPLICATE_DROPPED": Dropped,
+    "BATCH_SUBMITTED": Submitted,
+    "BATCH_RETRIED": Retried,
+    "BATCH_SPLIT": Split,
+    "INGESTION_SUCCEEDED": Succeeded,
+    "INGESTION_FAILED": Failed,
+    "RUN_FINISHED": Finished,
 }
+"""The lines that a run is drawn from, by their `event`. Of others it is known what every line has."""
 
 
-def typed(entry: dict[str, Any]) -> Known | None:
-    """A line as a fact; None for a kind of line that nothing is drawn from.
+def entry_of(line: bytes) -> Entry | None:
+    """A line as a fact, or None if it is no line of an audit file, or lacks what a line of its kind has."""
+    try:
+        document = json.loads(line)
+        return convert(document, KINDS.get(document["event"], Entry))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
-    Raises:
-        ValueError: it lacks what a line of its kind has.
-    """
-    return _KNOWN.validate_python(entry) if entry["event"] in _NAMES else None
+
+def became(entry: Entry) -> tuple[str, int]:
+    """What a line says that became of how many records, by its name in the account; empty and 0 if it says nothing."""
+    match entry:
+        case Rejected():
+            return "rejected", 1
+        case Dropped():
+            return "duplicate", 1
+        case Succeeded():
+            return "delivered", len(entry.records)
+        case Failed():
+            return entry.outcome, len(entry.records)
+        case _:
+            return "", 0

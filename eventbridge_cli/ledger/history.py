@@ -4,15 +4,16 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct, convert, field
+from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from eventbridge_cli.errors import UsageError
+from eventbridge_cli.ledger import entries
 from eventbridge_cli.ledger.audit import CHAIN_START, line_hash
+from eventbridge_cli.ledger.entries import Entry, entry_of
 
 _REMEMBERED = 10_000  # lines whose hash is kept, to tell a line that was moved from one that was changed
 _NUMBER = r"\d{1,18}"  # Python refuses to read numbers of thousands of digits
@@ -22,8 +23,8 @@ _SPAN = re.compile(
 )
 _PLACE = re.compile(rf"(?P<source>.*?)(?::(?P<line>{_NUMBER}))?(?:\[(?P<item>{_NUMBER})\])?")
 
-_SYNC = "DATA_LAKE_SYNC"
-_OUTCOMES = {"INGESTION_SUCCEEDED", "INGESTION_FAILED", "BATCH_SPLIT"}
+_SYNC = "DATA_LAKE_SYNC"  # no part of a run's account, and `ebingest sync` is no run
+_ARRIVED = {"delivered", "duplicate"}
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
@@ -42,44 +43,6 @@ def lines_of(path: Path) -> Iterator[bytes]:
         if isinstance(error, PermissionError):
             remedy = "Mend its rights, or ask as the user who ran `ingest`."
         raise UsageError(f"The audit file {path} can't be read: {error.strerror}.", remedy) from error
-
-
-_Count = Annotated[int, Meta(ge=0, le=10**15)]
-
-
-class _Fields(Struct):
-    """Of what kind the fields are that are read here. Those without a default are in every line."""
-
-    time: str
-    run: str
-    event: str
-    previous: str
-    request_id: str = ""
-    places: list[str] = []
-    records: list[tuple[str, str, str]] = []
-    source: str = ""
-    line: _Count = 0
-    index: _Count | None = None
-    interaction_id: str = ""
-    outcome: str = ""
-    inputs: list[str] = []
-    ingest_url: str = ""
-    strict: bool = False
-    replay: bool = False
-    read_to_end: bool = True
-    exit_code: _Count = 0
-    counts: dict[str, _Count] = {}
-    stopped: str | None = None
-
-
-def entry_of(line: bytes) -> dict[str, Any] | None:
-    """A line as what it says, or None if it is no line of an audit file; it may lack what a line of its kind has."""
-    try:
-        entry: dict[str, Any] = json.loads(line)
-        convert(entry, _Fields)
-    except (ValueError, RecursionError):
-        return None
-    return entry
 
 
 class Finding(Struct, frozen=True):
@@ -117,40 +80,24 @@ class RunStory(Struct):
         """For JSON: all but where single records stand."""
         return {name: value for name, value in asdict(self).items() if name not in {"arrived", "failed"}}
 
-    def take(self, entry: dict[str, Any]) -> None:
+    def take(self, entry: Entry) -> None:
         """Take in the next line of this run."""
-        match entry["event"]:
-            case "RUN_STARTED":
-                self.started, self.strict = entry["time"], bool(entry.get("strict"))
-                self.replay = bool(entry.get("replay"))
-                self.inputs, self.ingest_url = entry.get("inputs", []), entry.get("ingest_url", "")
-            case "INGESTION_REJECTED":
-                self._count("rejected", 1)
-                self._place(entry, self.failed)
-            case "DUPLICATE_DROPPED":
-                self._count("duplicate", 1)
-                self._place(entry, self.arrived)
-            case "BATCH_SUBMITTED":
-                self.in_flight[entry["request_id"]] = entry["places"]
-            case "INGESTION_SUCCEEDED":
-                self._count("delivered", len(entry["records"]))
-                self._place(entry, self.arrived)
-            case "INGESTION_FAILED":
-                self._count(entry["outcome"], len(entry["records"]))
-                self._place(entry, self.failed)
-            case "RUN_FINISHED":
-                self.finished, self.exit_code, self.counts = entry["time"], entry["exit_code"], entry["counts"]
-                self.read_to_end = bool(entry.get("read_to_end", True))
-                self.stopped = entry.get("stopped")
-        if entry["event"] in _OUTCOMES:
-            self.in_flight.pop(entry["request_id"], None)
-
-    def _place(self, entry: dict[str, Any], places: set[str]) -> None:
-        if self.replay:
-            places.update(_places(entry))
-
-    def _count(self, outcome: str, records: int) -> None:
-        self.recount[outcome] = self.recount.get(outcome, 0) + records
+        match entry:
+            case entries.Started():
+                self.started, self.strict, self.replay = entry.time, entry.strict, entry.replay
+                self.inputs, self.ingest_url = list(entry.inputs), entry.ingest_url
+            case entries.Submitted():
+                self.in_flight[entry.request_id] = list(entry.places)
+            case entries.Succeeded() | entries.Failed() | entries.Split():
+                self.in_flight.pop(entry.request_id, None)
+            case entries.Finished():
+                self.finished, self.exit_code, self.counts = entry.time, entry.exit_code, asdict(entry.counts)
+                self.read_to_end, self.stopped = entry.read_to_end, entry.stopped
+        outcome, records = entries.became(entry)
+        if outcome:
+            self.recount[outcome] = self.recount.get(outcome, 0) + records
+            if self.replay:
+                (self.arrived if outcome in _ARRIVED else self.failed).update(entry.places)
 
     @property
     def is_complete(self) -> bool:
@@ -166,11 +113,11 @@ class RunStory(Struct):
         return any(self.counts.get(name) != self.recount.get(name, 0) for name in names)
 
 
-def _pass_over(_entry: dict[str, Any]) -> None:
+def _pass_over(_entry: Entry) -> None:
     """Nobody else reads along."""
 
 
-def verify(path: Path, read: Callable[[dict[str, Any]], None] = _pass_over) -> Iterator[Finding]:
+def verify(path: Path, read: Callable[[Entry], None] = _pass_over) -> Iterator[Finding]:
     """Hold the chain of hashes, and each run's account, against the lines; gives what does not fit.
 
     Any line that was changed, removed, moved or put in is found by the line after it. The end of the file has no line
@@ -179,7 +126,7 @@ def verify(path: Path, read: Callable[[dict[str, Any]], None] = _pass_over) -> I
 
     Args:
         path: the audit file.
-        read: is told every line on the way; its ValueError says that the line lacks what a line of its kind has.
+        read: is told every line of a run on the way.
 
     Raises:
         UsageError: the file is not there or can't be read.
@@ -190,11 +137,14 @@ def verify(path: Path, read: Callable[[dict[str, Any]], None] = _pass_over) -> I
     for number, line in enumerate(lines_of(path), 1):
         entry = entry_of(line)
         if entry is None:
-            yield Finding(number, "this is no line of an audit file: it was changed, or written by another hand")
+            yield Finding(number, "this is no whole line of an audit file: it was changed, or written by another hand")
         else:
-            if entry["previous"] != previous:
-                yield Finding(number, _break(entry["previous"], known, number))
-            yield from _account(stories, entry, number, read)
+            if entry.previous != previous:
+                yield Finding(number, _break(entry.previous, known, number))
+            if entry.event != _SYNC:
+                read(entry)
+                if wrong := _account(stories, entry):
+                    yield Finding(number, wrong)
         previous = line_hash(line)
         known[previous] = number
         if len(known) > _REMEMBERED:
@@ -220,34 +170,24 @@ def _break(claimed: str, known: dict[str, int], number: int) -> str:
     return f"line {number - 1} was changed, or lines between it and this one were removed or moved"
 
 
-def _account(
-    stories: dict[str, RunStory], entry: dict[str, Any], number: int, read: Callable[[dict[str, Any]], None]
-) -> Iterator[Finding]:
-    if entry["event"] == _SYNC:  # no part of a run's account, and `ebingest sync` is no run
-        return
-    run = entry["run"]
-    story = stories.setdefault(run, RunStory(run))
-    try:
-        story.take(entry)
-        read(entry)
-        # After a full disk lines are missing, and the run says why.
-        wrong = story.disagrees and entry["stopped"] != "storage"
-    except (KeyError, ValueError):
-        yield Finding(number, "this line lacks what a line of its kind has")
-        return
-    if wrong:
-        yield Finding(number, f"the account of run {run} says {story.counts}, its lines come to {story.recount}")
-    if story.counts is not None:
-        del stories[run]
+def _account(stories: dict[str, RunStory], entry: Entry) -> str:
+    """What is wrong with the account of a run that ends with this line, if anything."""
+    story = stories.setdefault(entry.run, RunStory(entry.run))
+    story.take(entry)
+    if not isinstance(entry, entries.Finished):
+        return ""
+    del stories[entry.run]
+    if not story.disagrees or entry.stopped == "storage":  # after a full disk lines are missing, and the run says why
+        return ""
+    return f"the account of run {entry.run} says {story.counts}, its lines come to {story.recount}"
 
 
 def runs_of(path: Path) -> list[RunStory]:
     """All runs, in the order in which they began."""
     stories: dict[str, RunStory] = {}
     for line in lines_of(path):
-        if (entry := entry_of(line)) and entry["event"] != _SYNC:
-            with suppress(KeyError):  # `verify` names such a line
-                stories.setdefault(entry["run"], RunStory(entry["run"])).take(entry)
+        if (entry := entry_of(line)) and entry.event != _SYNC:
+            stories.setdefault(entry.run, RunStory(entry.run)).take(entry)
     return list(stories.values())
 
 
@@ -259,53 +199,31 @@ class Question(Struct, frozen=True):
     place: str = ""
     request: str = ""
 
-    def fits(self, entry: dict[str, Any]) -> bool:
+    def fits(self, entry: Entry) -> bool:
         """Whether a line speaks of what is asked for."""
         return (
-            entry["run"].startswith(self.run)
-            and entry.get("request_id", "").startswith(self.request)
-            and (not self.interaction or self.interaction in _interactions(entry))
-            and (not self.place or any(same_place(self.place, place) for place in _places(entry)))
+            entry.run.startswith(self.run)
+            and entry.request_id.startswith(self.request)
+            and (not self.interaction or self.interaction in entry.interactions)
+            and (not self.place or any(same_place(self.place, place) for place in entry.places))
         )
 
 
 def find(path: Path, question: Question) -> Iterator[dict[str, Any]]:
-    """The lines that answer a question, each with only those records that it asks for."""
+    """The lines that answer a question, as they stand there, but with only those records that it asks for."""
     for line in lines_of(path):
         entry = entry_of(line)
-        if entry is None:
+        if entry is None or not question.fits(entry):
             continue
-        try:
-            if not question.fits(entry):
-                continue
-        except KeyError:
-            continue
-        if "records" in entry and (question.interaction or question.place):
-            entry["records"] = [
+        told: dict[str, Any] = json.loads(line)
+        if entry.records and (question.interaction or question.place):
+            told["records"] = [
                 record
-                for record in entry["records"]
-                if (not question.interaction or record[1] == question.interaction)
-                and (not question.place or same_place(question.place, record[0]))
+                for record in entry.records
+                if (not question.interaction or record.interaction_id == question.interaction)
+                and (not question.place or same_place(question.place, record.place))
             ]
-        yield entry
-
-
-def _interactions(entry: dict[str, Any]) -> list[str]:
-    if "interaction_id" in entry:
-        return [entry["interaction_id"]]
-    return [record[1] for record in entry.get("records", [])]
-
-
-def place_of(entry: dict[str, Any]) -> str:
-    """Where the record stands that an entry, or a dead letter, tells of."""
-    index = "" if entry["index"] is None else f"[{entry['index']}]"
-    return f"{entry['source']}:{entry['line']}{index}"
-
-
-def _places(entry: dict[str, Any]) -> list[str]:
-    if "line" in entry:
-        return [place_of(entry)]
-    return entry.get("places") or [record[0] for record in entry.get("records", [])]
+        yield told
 
 
 def same_place(asked: str, place: str) -> bool:

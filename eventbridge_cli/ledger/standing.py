@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 from msgspec import Struct, field
 
 from eventbridge_cli.errors import ConfigurationError, UsageError
+from eventbridge_cli.flow import Origin
 from eventbridge_cli.ledger.delivered import COUNT_DELIVERED
-from eventbridge_cli.ledger.history import RunStory, place_of, runs_of
+from eventbridge_cli.ledger.history import RunStory, runs_of
 from eventbridge_cli.ledger.outbox import COUNT_WAITING
 
 
@@ -171,7 +172,10 @@ def _dead(path: Path, stories: Sequence[RunStory]) -> dict[str, int]:
                     letter = json.loads(line)
                     number = began.get(letter.get("run"), -1)
                     later = [arrived for begin, arrived in replays if begin > number]
-                    has_arrived = later and any(place_of(letter) in arrived for arrived in later)
+                    has_arrived = any(
+                        str(Origin(letter["source"], letter["line"], index=letter["index"])) in arrived
+                        for arrived in later
+                    )
                     reasons[str(letter["reason"])] += not has_arrived
                 except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                     reasons["unreadable letter"] += 1

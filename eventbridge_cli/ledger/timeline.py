@@ -3,9 +3,9 @@
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from eventbridge_cli.ledger import entries
 from eventbridge_cli.ledger.account import Counts
@@ -81,32 +81,34 @@ class RunTimeline:
         self.copies = Counter[str]()
         self.splits = 0
         self.inputs = 0
-        self.recount = Counts()
+        self.recount = Counter[str]()
         self.requests = Requests()
 
     @property
     def counts(self) -> Counts:
         """The account: the run's own, or what the lines come to, with all that has no outcome as pending."""
         if self.finished is not None:
-            return Counts(**self.finished.counts.model_dump())
-        found = self.recount
-        pending = found.pending + sum(events for _, events in self.requests.unsettled)
-        read = found.delivered + found.duplicate + found.rejected + found.refused + pending
-        return Counts(read, found.delivered, found.duplicate, found.rejected, found.refused, pending)
+            return Counts(**asdict(self.finished.counts))
+        unsettled = sum(events for _, events in self.requests.unsettled)
+        found = self.recount + Counter(pending=unsettled)
+        return Counts(read=found.total(), **found)
 
     @property
     def seconds(self) -> float:
         """How long it took."""
         return self.finished.seconds if self.finished else self._since(self.ended)
 
-    def take(self, entry: entries.Known) -> None:
+    def take(self, entry: entries.Entry) -> None:
         """Take in the next line of this run."""
-        self.ended = max(self.ended, entry.time)
-        now = self._since(entry.time)
+        self.ended = max(self.ended, entry.moment)
+        now = self._since(entry.moment)
+        outcome, records = entries.became(entry)
+        if outcome:
+            self.recount[outcome] += records
         match entry:
             case entries.Started():
                 self.inputs = len(entry.inputs)
-                self.started = entry.model_copy(update={"inputs": entry.inputs[:_INPUTS]})
+                self.started = replace(entry, inputs=entry.inputs[:_INPUTS])
             case entries.Finished():
                 self.finished = entry
                 self.requests.end()
@@ -122,7 +124,7 @@ class RunTimeline:
     def _since(self, time: datetime) -> float:
         return max(0.0, (time - self.began).total_seconds())
 
-    def _of_request(self, entry: entries.OfRequest, now: float) -> Passed:
+    def _of_request(self, entry: entries.Entry, now: float) -> Passed:
         match entry:
             case entries.Submitted(request_id=request_id, events=events, bytes=size, places=places):
                 return self.requests.submit(request_id, now, events=events, size=size, place=next(iter(places), ""))
@@ -133,7 +135,6 @@ class RunTimeline:
                     entry.request_id, now, number=entry.number, seconds=entry.seconds, delay=entry.delay
                 )
             case entries.Succeeded():
-                self.recount.delivered += len(entry.records)
                 if self.course is not None:
                     self.course.buckets.at(now).delivered += len(entry.records)
                 return self.requests.settle(entry.request_id, now, seconds=entry.seconds)
@@ -145,7 +146,6 @@ class RunTimeline:
                 return self.requests.settle(entry.request_id, now)
 
     def _rejected(self, entry: entries.Rejected) -> None:
-        self.recount.rejected += 1
         if self.course is None:
             return
         self.course.reasons.add(entry.reason)
@@ -154,17 +154,11 @@ class RunTimeline:
             self.course.problems.add(entry.reason, problem.code, problem.path, place=entry.place)
 
     def _dropped(self, entry: entries.Dropped) -> None:
-        self.recount.duplicate += 1
         self.copies["of an earlier run" if entry.delivered_by_run else "in the input"] += 1
         if entry.conflict and self.course is not None:
             self.course.troubles.add("duplicate", "its content differs from the event it copies", place=entry.place)
 
     def _failed(self, entry: entries.Failed) -> None:
-        count = len(entry.records)
-        if entry.outcome == "refused":
-            self.recount.refused += count
-        else:
-            self.recount.pending += count
         if self.course is None:
             return
         cause = entry.cause if entry.outcome == "pending" else f"http_{entry.status or 0}"
@@ -186,19 +180,14 @@ class Timeline(Struct):
     wrong: int = 0
     findings: list[Finding] = field(default_factory=list)
 
-    def take(self, entry: dict[str, Any]) -> None:
-        """Take in a line.
-
-        Raises:
-            ValueError: it lacks what a line of its kind has.
-        """
-        known = entries.typed(entry)
+    def take(self, entry: entries.Entry) -> None:
+        """Take in a line."""
         self.lines += 1
-        if known is None:
+        if entry.event not in entries.KINDS:
             return
-        if known.run not in self.runs:
-            self._begin(known)
-        self.runs[known.run].take(known)
+        if entry.run not in self.runs:
+            self._begin(entry)
+        self.runs[entry.run].take(entry)
 
     def find(self, finding: Finding) -> None:
         """Something is wrong with the file."""
@@ -206,8 +195,8 @@ class Timeline(Struct):
         if len(self.findings) < _FINDINGS:
             self.findings.append(finding)
 
-    def _begin(self, known: entries.Known) -> None:
-        self.runs[known.run] = RunTimeline(known.run, known.time)
+    def _begin(self, entry: entries.Entry) -> None:
+        self.runs[entry.run] = RunTimeline(entry.run, entry.moment)
         if len(self.runs) > LISTED:
             del self.runs[next(iter(self.runs))]
             self.unlisted += 1
@@ -226,6 +215,6 @@ def timeline(path: Path, run: str = "") -> Timeline:
         UsageError: the file is not there or can't be read.
     """
     found = Timeline(path)
-    for finding in verify(path, lambda entry: found.take(entry) if entry["run"].startswith(run) else None):
+    for finding in verify(path, lambda entry: found.take(entry) if entry.run.startswith(run) else None):
         found.find(finding)
     return found

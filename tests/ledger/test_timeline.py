@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbridge_cli.ledger.buckets import LIMIT, Buckets
+from eventbridge_cli.ledger.entries import Started
 from eventbridge_cli.ledger.latency import Latency
 from eventbridge_cli.ledger.requests import Coverage, Requests
 from eventbridge_cli.ledger.sightings import OTHER, Sightings
@@ -130,7 +131,7 @@ def test_runs_do_not_pile_up() -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     for number in range(LISTED + 30):
         time = (began + timedelta(hours=number)).isoformat()
-        found.take({"time": time, "run": f"run-{number}", "event": "RUN_STARTED", "previous": ""})
+        found.take(Started(time=time, run=f"run-{number}", event="RUN_STARTED", previous=""))
     assert list(found.runs) == [f"run-{number}" for number in range(30, LISTED + 30)]
     assert found.unlisted == 30
     assert [run.run for run in found.runs.values() if run.course] == list(found.runs)[-IN_FULL:]
