@@ -37,7 +37,7 @@ class _DirectClient(httpx.AsyncClient):
         self._always = {name.title(): value for name, value in self.headers.items()}
 
     def goes_straight(self, url: str) -> bool:
-        """Whether no proxy stands in between."""
+        """Whether httpx's own transport is not needed, for the proxy that stands in between."""
         return self._direct.by_proxy(_parsed(url).origin) is None
 
     async def answer(self, url: str, content: bytes, headers: dict[str, str]) -> Answer:

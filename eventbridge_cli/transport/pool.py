@@ -1,12 +1,14 @@
 """The connections to all servers, kept from one request to the next.
 
 httpx's own transport takes ten times as long for a POST, and its pool's cost grows with the number of connections
-(`benchmarks/`). This one does what the tool needs and no more: no HTTP/2, and by a proxy it goes with httpx's own; a
-request is ready in bytes before it is sent, an answer is taken as a whole and no longer than `most` bytes.
+(`benchmarks/`). This one does what the tool needs and no more: no HTTP/2, and no proxy that itself speaks TLS or SOCKS,
+by which it goes with httpx's own; a request is ready in bytes before it is sent, an answer is taken as a whole and no
+longer than `most` bytes.
 It has two doors: httpx's, and `exchange` for requests that are ready as they are.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from functools import cache
@@ -17,7 +19,7 @@ import httpx
 from eventbridge_cli.transport.connection import Connection
 from eventbridge_cli.transport.hosts import reach
 from eventbridge_cli.transport.message import Reply, head
-from eventbridge_cli.transport.proxies import checked_proxy
+from eventbridge_cli.transport.proxies import checked_proxy, tunnel
 
 
 class Origin(NamedTuple):
@@ -40,6 +42,13 @@ class Origin(NamedTuple):
         return cls(secure, url.host, url.port or (443 if secure else 80))
 
 
+class _Way(NamedTuple):
+    """How an origin is reached: straight, in a tunnel through a proxy, or by httpx's own transport."""
+
+    tunnel_by: httpx.Proxy | None = None
+    by_proxy: httpx.AsyncHTTPTransport | None = None
+
+
 class StaleConnectionError(httpx.ReadError):
     """A connection that had been kept ended before a byte of the answer came."""
 
@@ -47,13 +56,13 @@ class StaleConnectionError(httpx.ReadError):
 class Transport(httpx.AsyncBaseTransport):
     """Keeps connections open from one request to the next; opens as many as there are requests at once.
 
-    By a proxy, each request gets a connection of its own.
+    By httpx's own transport, each request gets a connection of its own.
 
     Args:
         context: gives what TLS certificates are checked against; it is asked once, when TLS is first spoken.
         most: bytes of a body, after which the rest of an answer is not read. With 0 the body does not count at all: an
             answer is there once its headers are.
-        at_once: connections to a proxy, at most; None for as many as there are requests.
+        at_once: connections of httpx's own transport, at most; None for as many as there are requests.
     """
 
     def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int, at_once: int | None = None) -> None:
@@ -62,21 +71,26 @@ class Transport(httpx.AsyncBaseTransport):
         # Kept, a connection of httpx's takes what stood behind an answer for the answer to the next request.
         self._limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=0)
         self._idle: dict[Origin, list[Connection]] = {}
-        self._by_proxy: dict[Origin, httpx.AsyncHTTPTransport | None] = {}
+        self._ways: dict[Origin, _Way] = {}
 
     def by_proxy(self, origin: Origin) -> httpx.AsyncHTTPTransport | None:
-        """What speaks to the proxy that stands before an origin; None if there is none, so that `exchange` serves.
+        """What goes by the proxy that stands before an origin; None where `exchange` serves.
 
         Raises:
             ConfigurationError: the proxy is none that can be spoken to.
         """
-        if origin not in self._by_proxy:
+        return self._way(origin).by_proxy
+
+    def _way(self, origin: Origin) -> _Way:
+        if origin not in self._ways:
             scheme = "https" if origin.secure else "http"
             proxy = checked_proxy(str(httpx.URL(scheme=scheme, host=origin.host, port=origin.port)))
-            self._by_proxy[origin] = (
-                httpx.AsyncHTTPTransport(verify=self._context(), limits=self._limits, proxy=proxy) if proxy else None
-            )
-        return self._by_proxy[origin]
+            if proxy is None or (origin.secure and proxy.url.scheme == "http"):
+                self._ways[origin] = _Way(tunnel_by=proxy)
+            else:
+                transport = httpx.AsyncHTTPTransport(verify=self._context(), limits=self._limits, proxy=proxy)
+                self._ways[origin] = _Way(by_proxy=transport)
+        return self._ways[origin]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; see httpx for what it raises."""
@@ -136,7 +150,7 @@ class Transport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(seconds):
                 _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: Connection(self._most),
-                    sock=await reach(origin.host, origin.port),
+                    sock=await self._reach(origin),
                     ssl=context,
                     server_hostname=origin.host if origin.secure else None,
                 )
@@ -146,11 +160,24 @@ class Transport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
         return connection
 
+    async def _reach(self, origin: Origin) -> socket.socket:
+        proxy = self._way(origin).tunnel_by
+        if proxy is None:
+            return await reach(origin.host, origin.port)
+        way = await reach(proxy.url.host, proxy.url.port or 80)
+        try:
+            await tunnel(way, proxy, origin.host, origin.port)
+        except BaseException:
+            way.close()
+            raise
+        return way
+
     async def aclose(self) -> None:
         """Close all connections."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
         self._idle.clear()
-        for by_proxy in filter(None, self._by_proxy.values()):
-            await by_proxy.aclose()
+        for way in self._ways.values():
+            if way.by_proxy is not None:
+                await way.by_proxy.aclose()

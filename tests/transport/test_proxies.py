@@ -4,7 +4,9 @@ import json
 import os
 import re
 import socket
+import ssl
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,9 +16,9 @@ import pytest
 from raw_http import BUSY, OK, answers, post, request_of, serving, taking
 from support import ebingest, lines, scripted, without
 
-from eventbridge_cli.delivery.client import _DirectClient, build_client
 from eventbridge_cli.delivery.probe import proxy
-from eventbridge_cli.delivery.verdict import Answer
+from eventbridge_cli.delivery.verdict import Answer, NoAnswer
+from eventbridge_cli.transport.pool import Origin, Transport
 
 
 def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,8 +27,8 @@ def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def goes_straight(url: str) -> bool:
-    client = build_client(concurrency=1, timeout=1)
-    return isinstance(client, _DirectClient) and client.goes_straight(url)
+    transport = Transport(ssl.create_default_context, most=0)
+    return transport._way(Origin.of(httpx.URL(url))) == (None, None)
 
 
 def test_exceptions_alone_are_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,14 +111,13 @@ def test_a_proxy_that_can_not_be_one(tmp_path: Path, proxy: str) -> None:
 
 
 @contextmanager
-def tunnelling(url: str) -> Iterator[str]:
-    """The URL of a proxy whose tunnels all end at the same server, whatever name they are asked for."""
-    server = httpx.URL(url)
+def tunnelling(url: str) -> Iterator[tuple[str, list[bytes]]]:
+    """The URL of a proxy whose tunnels all end at the same server, whatever it is asked for, and what that is."""
+    server, asked = httpx.URL(url), list[bytes]()
 
     def tunnel(stream: socket.socket) -> None:
-        while not stream.recv(65536).endswith(b"\r\n\r\n"):
-            pass
-        stream.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        asked.append(stream.recv(65536))
+        stream.sendall(b"HTTP/1.1 200 Connected\r\nVia: 1.1 proxy\r\n\r\n")
         with socket.create_connection((server.host, server.port or 0)) as beyond:
             back = threading.Thread(target=carry, args=(beyond, stream))
             back.start()
@@ -130,7 +131,59 @@ def tunnelling(url: str) -> Iterator[str]:
             there.shutdown(socket.SHUT_WR)
 
     with taking(tunnel, secure=False) as (proxy, _):
-        yield proxy.removesuffix("/ingest")
+        yield proxy.removesuffix("/ingest"), asked
+
+
+def test_a_tunnel_serves_one_request_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for once, with the name and password of the proxy's URL, and ends at the server's own certificate."""
+
+    def serve(stream: socket.socket) -> None:
+        while request_of(stream):
+            stream.sendall(OK)
+
+    clear_proxies(monkeypatch)
+    with taking(serve, secure=True) as (url, trusting), tunnelling(url) as (proxy, asked):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.replace("://", "://me:s3cr%40t@"))
+        responses = post("https://api.example/ingest", 3, context=trusting)
+        with pytest.raises(httpx.ConnectError, match="certificate"):
+            post("https://other.example/ingest", context=trusting)
+    assert [response.status_code for response in responses] == [200, 200, 200]
+    name = b64encode(b"me:s3cr@t")
+    assert asked[0].split(b"\r\n") == [
+        b"CONNECT api.example:443 HTTP/1.1",
+        b"Host: api.example:443",
+        b"Proxy-Authorization: Basic " + name,
+        b"",
+        b"",
+    ]
+    assert [each.split(b" ")[1] for each in asked] == [b"api.example:443", b"other.example:443"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 407 Who are you?\r\nContent-Length: 3\r\n\r\nyou", "407 Who are you"),
+        (b"HTTP/1.0 502\r\n\r\n", "502"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + OK, "more than that it would connect"),
+        (b"", "no answer that is HTTP"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "no answer that is HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000, "no answer that is HTTP"),
+    ],
+    ids=["refused", "failed", "more", "closed", "not http", "endless"],
+)
+def test_a_proxy_that_does_not_connect(answer: bytes, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent through it, and what it says is the reason; to a run it is a server that can't be reached."""
+
+    def refuse(stream: socket.socket) -> None:
+        stream.recv(65536)
+        stream.sendall(answer)
+
+    clear_proxies(monkeypatch)
+    with taking(refuse, secure=False) as (proxy, _):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.removesuffix("/ingest"))
+        with pytest.raises(httpx.ProxyError, match=reason):
+            post("https://api.example/ingest")
+        assert answers("https://api.example/ingest") == [NoAnswer("no_connection", sent=False)]
 
 
 @pytest.mark.parametrize(("answer", "status"), [(BUSY, 503), (OK, 200)], ids=["error", "success"])
@@ -144,7 +197,7 @@ def test_what_stands_behind_an_answer_by_a_proxy(answer: bytes, status: int, mon
             stream.sendall(answer + OK if len(heard) == 1 else BUSY)
 
     clear_proxies(monkeypatch)
-    with taking(serve, secure=True) as (url, trusting), tunnelling(url) as proxy:
+    with taking(serve, secure=True) as (url, trusting), tunnelling(url) as (proxy, _):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         responses = post("https://api.example/ingest", 2, context=trusting)
     assert [response.status_code for response in responses] == [status, 503]
