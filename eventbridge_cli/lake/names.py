@@ -1,5 +1,6 @@
 """What a target of the data lake is called: its URL without secrets, always written the same way. Opens nothing."""
 
+import re
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -9,6 +10,7 @@ from eventbridge_cli.errors import ConfigurationError
 
 _SCHEMES = "file:, s3:, gs:, az:, kafka: or https:"
 _KAFKA_PORT = 9092
+_TOPIC = re.compile(r"[A-Za-z0-9._-]+")  # all that Kafka takes
 
 
 def parts_of(url: str) -> SplitResult:
@@ -21,14 +23,18 @@ def parts_of(url: str) -> SplitResult:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError as error:
-        raise ConfigurationError("A URL of --sync can't be read.", f"Mend it: {error}.") from error
+        raise ConfigurationError(
+            "The host of a URL of --sync can't be read.",
+            "Mend it: it has a character that no host's name has, or brackets around what is no IPv6 address.",
+        ) from error
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
             f"The {parts.scheme}: URL of {host} holds a user name or password.",
             "Leave them out of the URL, and give credentials by their own settings.",
         )
     if parts.scheme not in {"file", "s3", "gs", "az", "kafka", "http", "https"}:
-        shown = f"{parts.scheme}:" if parts.scheme else url
+        hides = not {"?", "#", "@"}.isdisjoint(url)  # a key or a password, perhaps
+        shown = f"{parts.scheme}:" if parts.scheme else "A URL without a scheme" if hides else url
         raise ConfigurationError(f"{shown} is no kind of data lake.", f"Give a URL that begins with {_SCHEMES}.")
     if parts.fragment or (parts.query and parts.scheme not in {"http", "https"}):
         raise ConfigurationError(
@@ -57,7 +63,7 @@ def folder_of(parts: SplitResult) -> Path:
         ConfigurationError: it names none of this machine.
     """
     folder = Path(url2pathname(parts.path))
-    if parts.netloc not in {"", "localhost"} or not folder.is_absolute():
+    if parts.netloc not in {"", "localhost"} or not folder.is_absolute() or "\0" in str(folder):
         raise ConfigurationError(
             f"{parts.geturl()} names no folder of this machine.",
             "Give its whole path after three slashes, as in file:///data/lake.",
@@ -83,7 +89,7 @@ def _bucket(parts: SplitResult) -> str:
 def _topic(parts: SplitResult) -> str:
     brokers = ",".join(_broker(parts, text) for text in parts.netloc.split(","))
     topic = parts.path.strip("/")
-    if not topic or "/" in topic:
+    if not _TOPIC.fullmatch(topic):
         raise ConfigurationError(
             f"{parts.geturl()} names no topic.", "Write it as in kafka://broker-1:9092,broker-2:9092/topic."
         )
@@ -97,7 +103,7 @@ def _broker(parts: SplitResult, text: str) -> str:
         host, port = broker.hostname, broker.port
     except ValueError:
         host, port = None, None
-    if not host:
+    if not host or not host.isprintable():
         raise ConfigurationError(
             f"{parts.geturl()} names no broker in {text!r}.",
             "Write it as in kafka://broker-1:9092,broker-2:9092/topic.",

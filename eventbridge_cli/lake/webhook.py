@@ -146,7 +146,8 @@ class WebhookTarget:
 def _is_valid(parts: SplitResult) -> bool:
     try:
         httpx.URL(parts.geturl())
-    except httpx.InvalidURL:
+        _ = parts.port
+    except (httpx.InvalidURL, ValueError):
         return False
     return True
 

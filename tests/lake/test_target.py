@@ -49,17 +49,22 @@ def test_a_query_is_not_shown() -> None:
         ("ftp://host/x", "ftp: is no kind of data lake"),
         ("file:data", "no folder of this machine"),
         ("file://server/data", "no folder of this machine"),
+        ("file:///data/%00", "no folder of this machine"),
         ("s3://", "no place in a bucket"),
         ("s3://bucket/a//b", "no place in a bucket"),
         ("s3://bucket/../b", "no place in a bucket"),
         ("s3://bucket/a?region=x", "goes on after"),
         ("kafka://host:9092", "names no topic"),
         ("kafka://host:9092/a/b", "names no topic"),
+        ("kafka://host:9092/a%20b", "names no topic"),
+        ("kafka://host:9092/caf\udce9", "names no topic"),
         ("kafka:///topic", "names no broker"),
         ("kafka://host:port/topic", "names no broker"),
+        ("kafka://caf\udce9/topic", "names no broker"),
         ("kafka://host:9092,/topic", "names no broker"),
         ("https:///path", "no URL of a server"),
         ("https://host:port/path", "no URL of a server"),
+        ("https://host:65536/path", "no URL of a server"),
         ("https://[::1/path", "can't be read"),
         ("http://lake.example.com/in", "in the clear"),
     ],
@@ -77,6 +82,21 @@ def test_passwords_in_urls_are_refused(scheme: str) -> None:
     with pytest.raises(ConfigurationError, match="user name or password") as caught:
         target(f"{scheme}://someone:s3cr3t-c4n4ry@127.0.0.1/x")
     assert "c4n4ry" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("lake.example.com/in?code=k3y-c4n4ry", "without a scheme"),
+        ("some_one:s3cr3t-c4n4ry@lake.example.com/in", "without a scheme"),
+        ("https://someone:s3cr3t-c4n4ry-\N{ACCOUNT OF}@lake.example.com/in", "can't be read"),
+    ],
+)
+def test_a_wrong_url_keeps_its_secrets(url: str, said: str) -> None:
+    """Whatever is wrong with it, its key or password is not repeated."""
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        target(url)
+    assert "c4n4ry" not in f"{caught.value.message} {caught.value.remedy}"
 
 
 @pytest.mark.parametrize(
