@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from eventbridge_cli.lake.worker import Worker
 from eventbridge_cli.ledger.outbox import Outbox
 from eventbridge_cli.settings import Settings
 
+_CANCEL_SECONDS = 1.0
 _FOR_AS_LONG_AS_IT_TAKES = Policy(max_attempts=2**31, max_elapsed=float("inf"), max_wait=float("inf"))
 
 
@@ -103,13 +104,13 @@ class HandingOver:
         self._database = database
         self._note = cautious(note, warn)
         self._grace = grace
+        self._hurry = asyncio.Event()
         self._workers: list[Worker] = []
         self._around = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        if not self._lanes:
+        if not self._lanes or not await self._check():
             return self
-        await _check(self._lanes)
         outbox = self._around.enter_context(Outbox(self._database))
         decide = partial(next_try, _FOR_AS_LONG_AS_IT_TAKES)
         for lane in self._lanes:
@@ -125,10 +126,28 @@ class HandingOver:
             worker.ring()
 
     def hurry(self) -> None:
-        """Somebody wants the process to end: give no grace."""
+        """Somebody wants the process to end: give no grace, and don't wait for targets that are still being tried."""
         self._grace = 0.0
+        self._hurry.set()
         for worker in self._workers:
             worker.hurry()
+
+    async def _check(self) -> bool:
+        """Try all targets at once, and raise for the first that would not do. False if there is no time for that."""
+        checks = asyncio.gather(*(lane.target.check() for lane in self._lanes), return_exceptions=True)
+        hurry = asyncio.create_task(self._hurry.wait())
+        either: set[asyncio.Future[Any]] = {checks, hurry}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        errors = list(filter(None, checks.result())) if checks.done() else []
+        if checks.done() and not errors:
+            return True
+        checks.cancel()
+        await asyncio.wait({checks}, timeout=_CANCEL_SECONDS)
+        await asyncio.gather(*(lane.target.aclose() for lane in self._lanes))
+        for error in errors:
+            raise error
+        return False
 
     async def _finish(self) -> None:
         await asyncio.gather(*(worker.finish(self._grace) for worker in self._workers))
@@ -139,12 +158,3 @@ class HandingOver:
         if isinstance(error, asyncio.CancelledError):
             self.hurry()
         await self._around.aclose()
-
-
-async def _check(lanes: Sequence[Lane]) -> None:
-    """Try all targets at once, and raise for the first that would not do."""
-    found = await asyncio.gather(*(lane.target.check() for lane in lanes), return_exceptions=True)
-    for error in found:
-        if error is not None:
-            await asyncio.gather(*(lane.target.aclose() for lane in lanes))
-            raise error

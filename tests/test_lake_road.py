@@ -15,7 +15,7 @@ import pyarrow.parquet
 import pytest
 from conftest import Server
 from lake_runs import CHUNKS, COUNT, INGEST, WEBHOOK, posts, receiver, start, sync_lines, synced, until
-from lake_support import consume, moto_server, refusing, served
+from lake_support import consume, moto_server, refusing, served, silent
 from obstore.store import S3Store
 from support import audit_lines, clean_environment, damage, ebingest, line, lines, scripted, without
 
@@ -223,6 +223,27 @@ def test_a_target_out_of_reach_ends_the_run_first(place: Path, server: Server) -
         ):
             run = ebingest(*INGEST, "--sync", target, cwd=place, env=server.settings | env, check=[3])
             assert said in run.stderr.decode()
+    assert server.requests() == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "kafka", "s3"])
+def test_interrupted_while_a_target_is_tried(place: Path, server: Server, scheme: str) -> None:
+    """A target that takes the connection and says nothing holds nobody back who wants the run to end."""
+    with silent() as address:
+        cloud = {
+            "AWS_ENDPOINT_URL": f"http://{address}",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+        }
+        target = {"http": f"http://{address}/in", "kafka": f"kafka://{address}/topic", "s3": "s3://lake/deep"}[scheme]
+        with start(place, *INGEST, "--sync", target, **server.settings, **WEBHOOK, **cloud) as process:
+            until((place / "ingestion_audit.jsonl").exists)
+            time.sleep(1)
+            process.terminate()
+            out, said = process.communicate(timeout=10)
+    assert process.returncode == 143, said
+    assert json.loads(out)["stopped"]["code"] == "interrupted"
     assert server.requests() == []
 
 
