@@ -30,6 +30,7 @@ from eventbridge_cli.ledger.outbox import Outbox
 from eventbridge_cli.ledger.standing import is_there
 from eventbridge_cli.ledger.tally import SyncCounts
 from eventbridge_cli.ledger.turns import AuditInTurns
+from eventbridge_cli.ledger.writable import check_file
 from eventbridge_cli.settings import Settings
 from eventbridge_cli.signals import first_signal
 from eventbridge_cli.sync import Lane, next_try, open_lane
@@ -83,8 +84,8 @@ def hand_on(
 
     Raises:
         ConfigurationError: endpoint or client is not known, one of `urls` can be no target's, or the outbox is in a
-            folder that may not be entered.
-        StorageError: the outbox can't be read.
+            folder that may not be entered, or can't be written.
+        StorageError: the outbox can't be read, or there is no space.
     """
     where = endpoints(settings)
     if not where.ingest_url or not (settings.client_id or settings.access_token):
@@ -102,6 +103,7 @@ def hand_on(
             "check GENESYS_ENV, GENESYS_CLIENT_ID and EBINGEST_STATE if one should have."
         )
         return found
+    check_file(database)  # or what can't be forgotten would be handed over by each call anew
     audit = AuditInTurns(settings.audit, lock_folder(otherwise=folder), run, warn)
     with Outbox(database) as outbox:
         waiting = outbox.destinations()

@@ -1,6 +1,7 @@
 """`ebingest sync`, after real runs: what they have left goes where it can, and the rest is told with its reason."""
 
 import json
+import os
 import signal
 import sqlite3
 from contextlib import closing
@@ -243,3 +244,21 @@ def test_what_stays_in_the_outbox_after_it_has_arrived(place: Path) -> None:
     ebingest("sync", cwd=place, env=PLATFORM, check=[0])
     assert len(list((place / "lake").rglob("*.ndjson"))) == 1
     assert sync_lines(place) == [("synced", 3), ("retrying", 3), ("synced", 3)]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everything")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_an_outbox_that_may_not_be_written_is_left_alone(place: Path, what: str) -> None:
+    """Exit 3 and what to mend: handed over and not forgotten, all of it would go again with every call."""
+    database = leave(place, (place / "lake").as_uri())
+    path, rights = (database, 0o600) if what == "file" else (database.parent, 0o700)
+    path.chmod(rights & 0o500)
+    try:
+        run = ebingest("sync", cwd=place, env=PLATFORM, check=[3])
+    finally:
+        path.chmod(rights)
+    assert f"{database} can't be written: " in run.stderr.decode()
+    assert "mend its rights" in run.stderr.decode()
+    assert not list((place / "lake").iterdir())
+    ebingest("sync", cwd=place, env=PLATFORM, check=[0])
+    assert len(list((place / "lake").rglob("*.ndjson"))) == 1
