@@ -4,6 +4,8 @@ All of them are read from the run's tally, so that they say what the summary say
 own rules: base units, `_total` for what only grows, outcomes as a label whose sum is all records.
 """
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -51,7 +53,8 @@ class Input(Protocol):
 class Textfile:
     """Writes the metrics when the run begins, every so often while it lasts, and when it has ended.
 
-    Each write takes the file's place as a whole. A file that can't be written is told once and changes nothing else.
+    Each write takes the file's place as a whole; where that is a link, that of the file that it leads to. A file that
+    can't be written is told once and changes nothing else.
 
     Args:
         path: the file. What it says of the last run and the last success stays until a run ends.
@@ -103,7 +106,9 @@ class Textfile:
 
     def _write(self) -> None:
         try:
-            write_to_textfile(str(self._path), self._registry)
+            if self._path.exists() and not self._path.is_file():  # what takes its place would be the end of it
+                raise OSError(errno.EINVAL, "it is no ordinary file")
+            write_to_textfile(os.path.realpath(self._path), self._registry)
         except OSError as error:
             if not self._warned:
                 self._warned = True
@@ -194,7 +199,8 @@ def _is_being_written(path: Path, now: float) -> bool:
 def _left(path: Path) -> dict[str, float]:
     """What stands in the file, a value for each name; nothing where there is no file of ours."""
     try:
-        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""  # to read a pipe could take for ever
+        families = list(text_string_to_metric_families(text))
     except (OSError, ValueError):
         return {}
     return {family.name: family.samples[0].value for family in families if family.samples}

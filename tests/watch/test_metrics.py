@@ -184,6 +184,28 @@ def test_a_file_that_can_not_be_written_changes_nothing_else(tmp_path: Path, ser
     assert len(server.events()) == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
+def test_a_pipe_is_left_alone(tmp_path: Path, server: Server) -> None:
+    """It is neither waited for nor replaced by a file, as a device would be; the run goes on."""
+    os.mkfifo(tmp_path / "run.prom")
+    env = server.settings | {"EBINGEST_METRICS_TEXTFILE": "run.prom"}
+    run = ebingest("ingest", "-", cwd=tmp_path, env=env, stdin=lines(3), check=[0])
+    assert run.stderr.count(b"run.prom can't be written: it is no ordinary file") == 1
+    assert (tmp_path / "run.prom").is_fifo()
+    assert len(server.events()) == 3
+
+
+def test_a_link_leads_to_the_file(tmp_path: Path, server: Server) -> None:
+    """The collector looks where it leads to; the link stays."""
+    (tmp_path / "collected").mkdir()
+    (tmp_path / "run.prom").symlink_to("collected/run.prom")
+    for _ in range(2):
+        ingest(tmp_path, server.url, lines(3))
+    assert (tmp_path / "run.prom").is_symlink()
+    assert metrics(tmp_path / "collected/run.prom")["ebingest_records{outcome=duplicate}"] == 3
+    assert [path.name for path in (tmp_path / "collected").iterdir()] == ["run.prom"]
+
+
 def test_without_the_extra_nothing_is_sent(tmp_path: Path, server: Server) -> None:
     """Exit 3 and how to install it, before the first request."""
     env = server.settings | without("prometheus_client", tmp_path / "site")
