@@ -83,7 +83,7 @@ class WebhookTarget:
         """Post a batch of no lines: the same way, signature and right as for any other.
 
         Raises:
-            ConfigurationError: nobody answers, or the answer is 401, 403 or 404.
+            ConfigurationError: nobody answers, or the answer is 401, 403, 404 or a redirect.
         """
         try:
             status, _ = await self._post(_CHECK, b"")
@@ -92,6 +92,11 @@ class WebhookTarget:
                 f"{self.name} can't be reached: {_reason(error)}.",
                 "Check the URL and the network. For a certificate of your own, set SSL_CERT_FILE.",
             ) from error
+        if httpx.codes.is_redirect(status):
+            raise ConfigurationError(
+                f"{self.name} redirects what is posted (HTTP {status}), which is not followed.",
+                "Give the URL that it leads to.",
+            )
         if status in _NOT_FOR_US:
             raise ConfigurationError(
                 f"{self.name} does not take what is posted (HTTP {status}).",

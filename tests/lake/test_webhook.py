@@ -96,6 +96,16 @@ def test_a_receiver_that_does_not_want_us_fails_the_check(status: int) -> None:
         check(webhook(url))
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_fails_the_check(status: int) -> None:
+    """It is not followed, so that no batch would ever arrive."""
+    with receiver({"status": status, "headers": {"Location": "/elsewhere"}}) as url:
+        with pytest.raises(ConfigurationError, match=f"HTTP {status}") as caught:
+            check(webhook(url))
+        assert len(posts(url)) == 1
+    assert caught.value.remedy == "Give the URL that it leads to."
+
+
 @pytest.mark.parametrize("status", [200, 202, 204, 400, 405, 422, 500, 503])
 def test_another_answer_does_not_fail_the_check(status: int) -> None:
     """Somebody is there, who may not like an empty batch or is unwell for now."""
