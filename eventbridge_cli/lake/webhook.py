@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import socket
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -170,4 +171,6 @@ def _reason(error: BaseException) -> str:
         return _reason(cause)
     if isinstance(error, ConnectionError) and error.errno:  # asyncio has put words of its own there
         return os.strerror(error.errno)
+    if isinstance(error, socket.gaierror) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__

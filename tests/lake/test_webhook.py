@@ -96,6 +96,13 @@ def test_a_receiver_that_does_not_want_us_fails_the_check(status: int) -> None:
         check(webhook(url))
 
 
+def test_a_name_that_is_not_known() -> None:
+    """The system's own words, and no number of an error."""
+    with pytest.raises(ConfigurationError, match=r"can't be reached: \w") as caught:
+        check(webhook(f"https://{'a' * 64}.example/in"))
+    assert "Errno" not in caught.value.message
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_fails_the_check(status: int) -> None:
     """It is not followed, so that no batch would ever arrive."""
