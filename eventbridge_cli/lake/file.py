@@ -45,7 +45,7 @@ class FileTarget:
         except OSError as error:
             raise ConfigurationError(
                 f"{self._folder} can't be written to: {error.strerror or error}.",
-                "Make the folder, or give this user the right to write there.",
+                "Make the folder, make room in it, or give this user the right to write there.",
             ) from error
 
     def _probe(self) -> None:

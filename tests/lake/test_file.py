@@ -1,9 +1,11 @@
 """A folder as data lake."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,18 @@ def test_a_full_disk_is_a_passing_fault(tmp_path: Path) -> None:
         asyncio.run(target(tmp_path.as_uri()).put(whole))
     assert not caught.value.permanent
     assert not (folder / f"{whole.name}.ndjson").exists()
+
+
+def test_a_full_disk_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what to do is no matter of rights alone."""
+
+    def no_space(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_space)
+    with pytest.raises(ConfigurationError, match="No space left") as caught:
+        asyncio.run(target(tmp_path.as_uri()).check())
+    assert "make room" in caught.value.remedy
 
 
 def test_a_disk_that_never_answers_does_not_keep_the_process(tmp_path: Path) -> None:
