@@ -27,6 +27,7 @@ _LEAST = 0.004  # share of the bar that even a single record gets
 _BARS = 30
 _EDGES = 8  # of the bars of a histogram, that are named
 _TICKS = 8  # of a time axis
+_AT_THE_END = 0.96  # share of an x axis from which on half the longest label has no room any more
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400  # seconds
 _STEPS = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
@@ -133,9 +134,9 @@ def histogram(name: str, title: str, found: Latency) -> str:
                 textcoords="offset points",
                 ha="center",
             )
-        axes.set_xticks(edges[:: len(edges) // _EDGES + 1])
+        named = edges[:: len(edges) // _EDGES + 1]
+        _name_ticks(axes, named, [duration(seconds) for seconds in named])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: duration(seconds)))
         _count_axis(axes)
     return canvas.svg
 
@@ -170,8 +171,17 @@ def _time_axis(axes: Axes, run: RunTimeline, buckets: Buckets) -> list[float]:
     step = next((step for step in _STEPS if span / step <= _TICKS), math.ceil(span / _TICKS / _DAY) * _DAY)
     ticks = [number * step for number in range(math.ceil(began / step), math.floor(edges[-1] / step) + 1)]
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_xticks(ticks, [_time_of_day(tick, step, span) for tick in ticks])
+    _name_ticks(axes, ticks, [_time_of_day(tick, step, span) for tick in ticks])
     return edges
+
+
+def _name_ticks(axes: Axes, ticks: Sequence[float], names: Sequence[str]) -> None:
+    """Put ticks on the x axis, whose limits are set. A name below its end stands left of its tick, to be whole."""
+    axes.set_xticks(ticks, names)
+    from_data, to_share = axes.get_xaxis_transform(), axes.transAxes.inverted()
+    for tick, label in zip(ticks, axes.get_xticklabels(), strict=True):
+        if to_share.transform(from_data.transform((tick, 0)))[0] > _AT_THE_END:
+            label.set_horizontalalignment("right")
 
 
 def _time_of_day(time: float, step: float, span: float) -> str:
