@@ -145,8 +145,8 @@ class HandingOver:
         checks.cancel()
         await asyncio.wait({checks}, timeout=_CANCEL_SECONDS)
         await asyncio.gather(*(lane.target.aclose() for lane in self._lanes))
-        for error in errors:
-            raise error
+        if errors:
+            raise errors[0]
         return False
 
     async def _finish(self) -> None:

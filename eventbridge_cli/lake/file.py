@@ -80,11 +80,15 @@ class FileTarget:
             path.parent.mkdir(exist_ok=True)  # another run may be as far
             _settle(self._folder)
         aside = path.with_name(f".{path.name}.part")
-        with aside.open("wb", buffering=_BUFFER) as file:
-            file.writelines(each.pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        try:
+            with aside.open("wb", buffering=_BUFFER) as file:
+                file.writelines(each.pieces)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            aside.unlink(missing_ok=True)  # on a full disk it would take the last of the space
+            raise
         _settle(path.parent)
 
     async def aclose(self) -> None:
