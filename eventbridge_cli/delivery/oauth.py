@@ -14,7 +14,7 @@ from msgspec import Struct
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.delivery.client import post
 from eventbridge_cli.delivery.verdict import NOT_THERE, Answer, NoAnswer
-from eventbridge_cli.errors import ConfigurationError, CredentialsError, EndpointError, PendingError
+from eventbridge_cli.errors import ConfigurationError, CredentialsError, EbingestError, EndpointError, PendingError
 from eventbridge_cli.excerpt import bare, excerpt
 from eventbridge_cli.facts import TokenIssued
 from eventbridge_cli.secret import Secret, SecretText
@@ -51,7 +51,7 @@ class Credentials(Struct, frozen=True):
 
 
 class GenesysAuth:
-    """Gives the token, getting it where needed; any number of tasks may ask at once, and one of them asks.
+    """Gives the token, getting it where needed; any number of tasks may ask at once, and one of them asks for all.
 
     Args:
         client: for the requests.
@@ -76,6 +76,7 @@ class GenesysAuth:
         self._clock = clock
         self._sleep = sleep
         self._lock = asyncio.Lock()
+        self._failure: EbingestError | None = None  # of the last time that there was no token
         ready = credentials.access_token
         self._token = Token(ready, credentials.scope) if ready is not None else None
 
@@ -92,11 +93,7 @@ class GenesysAuth:
             EndpointError: there is no token endpoint at the URL.
             PendingError: the token endpoint can't be reached.
         """
-        async with self._lock:
-            if self.current is None:
-                self._token = await self._get()
-            assert self._token is not None  # noqa: S101 - it is there, or was got
-            return self._token
+        return await self._other_than(None)
 
     async def renew(self, failed: Token) -> Token:
         """A token other than `failed`, which the platform did not accept; a new one unless another task got it.
@@ -111,10 +108,21 @@ class GenesysAuth:
                 "The platform does not accept GENESYS_ACCESS_TOKEN (HTTP 401).",
                 "Get a new token, or give GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET instead, then run again.",
             )
+        return await self._other_than(failed)
+
+    async def _other_than(self, failed: Token | None) -> Token:
+        before = self._failure
         async with self._lock:
-            if self._token is failed:
-                self._token = await self._get()
-        return await self.token()
+            if self._failure is not None and self._failure is not before:
+                raise self._failure  # it came while this task waited: to ask again would be one more failed log-in
+            token = self.current
+            if token is None or token is failed:
+                try:
+                    token = self._token = await self._get()
+                except EbingestError as error:
+                    self._failure = error
+                    raise
+            return token
 
     def _runs_out(self, token: Token) -> bool:
         return token.renew_at is not None and self._clock() >= token.renew_at

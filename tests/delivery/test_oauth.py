@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from support import scripted
 
 from eventbridge_cli.delivery.client import build_client
 from eventbridge_cli.delivery.oauth import Credentials, GenesysAuth, Token
@@ -45,6 +46,21 @@ def test_one_task_asks_for_all(sandbox: SandboxProcess) -> None:
 
     issued = with_auth(sandbox, scenario)
     assert [(token.expires_in, token.scope) for token in issued] == [(3600, "eventbridge:ingest")]
+
+
+def test_one_refusal_is_told_to_all() -> None:
+    """Credentials that the platform does not know are tried once, however many tasks wait; later, once more."""
+
+    async def main(url: str) -> None:
+        who = Credentials(f"{url}/oauth/token", "id", Secret("wrong"), "eventbridge:ingest", "region-1")
+        async with build_client(concurrency=20, timeout=10) as client:
+            auth = GenesysAuth(client, who)
+            outcomes = await asyncio.gather(*(auth.token() for _ in range(20)), return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} == {CredentialsError}
+            assert (await auth.token()).value.get_secret_value() == "token-1"
+
+    with scripted({"tokens": [{"status": 401, "body": {"error": "invalid_client"}}]}) as url:
+        asyncio.run(main(url))
 
 
 def test_it_is_renewed_a_minute_early(sandbox: SandboxProcess) -> None:
