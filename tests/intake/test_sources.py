@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packers import EVERY_PACKER, PACKERS, Pack
 from stages import validate
-from support import lines
+from support import line, lines
 
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.flow import Event, RawRecord, Reason, Rejection, Stage
@@ -290,12 +290,28 @@ def test_corrupt_data_anywhere(tmp_path: Path, pack: Pack) -> None:
 
 @EVERY_PACKER
 def test_garbage_behind_the_end(tmp_path: Path, pack: Pack) -> None:
-    """Bytes behind the compressed data cost no event, whether the format lets them pass or not."""
-    found = load(tmp_path / "x", pack(lines(30)) + b"garbage behind the end")
-    assert event_ids(found) == ids(30)
-    rejected = [item for item in found if isinstance(item, Rejection)]
-    assert len(rejected) <= 1
-    assert all(item.reason is Reason.UNREADABLE for item in rejected)
+    """Bytes behind the compressed data cost no event, and may have been some: that is one rejection."""
+    *before, last = load(tmp_path / "x", pack(lines(30)) + b"garbage behind the end")
+    assert event_ids(before) == ids(30)
+    assert isinstance(last, Rejection)
+    assert last.reason is Reason.UNREADABLE
+
+
+@EVERY_PACKER
+def test_a_damaged_member_does_not_look_like_the_end(tmp_path: Path, pack: Pack) -> None:
+    """Of members in a row, one that can't be told as such any more is a rejection, not the end of the file."""
+    *before, last = load(tmp_path / "x", pack(line(0)) + b"X" + pack(line(1))[1:] + pack(line(2)))
+    assert event_ids(before) == ids(1)
+    assert isinstance(last, Rejection)
+    assert last.reason is Reason.UNREADABLE
+
+
+@pytest.mark.parametrize("pack", [PACKERS[name] for name in ("gzip", "bzip2", "xz")], ids=["gzip", "bzip2", "xz"])
+@pytest.mark.parametrize("zeros", [4, 200_000])
+def test_padding(tmp_path: Path, pack: Pack, zeros: int) -> None:
+    """Zero bytes between compressed files that were joined, as xz allows them, and at the end are passed over."""
+    packed = b"".join(pack(line(number) + b"\n") + bytes(zeros) for number in range(3))
+    assert event_ids(load(tmp_path / "x", packed)) == ids(3)
 
 
 def test_damage_before_the_first_line(tmp_path: Path) -> None:
