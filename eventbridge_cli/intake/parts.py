@@ -47,12 +47,8 @@ class LinesInFile(WrittenLines):
         with opened(source) as file:
             data = os.pread(file, end - start, start)
         if data.count(b"\n") != self._breaks(data):
-            raise self._changed()
+            raise changed(source)
         return data
-
-    def _changed(self) -> StorageError:
-        name = self._range[0].name
-        return StorageError(f"{name} was changed while it was read.", "Run again when nothing writes to it.")
 
     def _breaks(self, data: bytes) -> int:
         """How many line breaks there have to be: at the end of a file one may be missing."""
@@ -67,7 +63,7 @@ class LinesInFile(WrittenLines):
         if before[-1] + self._breaks(self._data) == len(self._data):
             return before
         if b"\r" not in self._data:
-            raise self._changed()
+            raise changed(self._range[0])
         return None
 
     @cached_property
@@ -95,6 +91,11 @@ class LinesInFile(WrittenLines):
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._lines)
+
+
+def changed(source: Source) -> StorageError:
+    """What to say when a file is not what it was."""
+    return StorageError(f"{source.name} was changed while it was read.", "Run again when nothing writes to it.")
 
 
 def divide(sources: Sequence[Source]) -> list[tuple[Source, int]]:

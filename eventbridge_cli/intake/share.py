@@ -16,7 +16,7 @@ from eventbridge_cli.bulk import Checked, Lines
 from eventbridge_cli.errors import EbingestError, StorageError, known
 from eventbridge_cli.flow import RawRecord, Rejection
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
-from eventbridge_cli.intake.parts import LinesInFile, Part, divide, line_at, opened, parts, reader
+from eventbridge_cli.intake.parts import LinesInFile, Part, changed, divide, line_at, opened, parts, reader
 from eventbridge_cli.intake.read import read
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
@@ -168,6 +168,8 @@ def _result(part: Part, job: _Job) -> _Result:
         begin, end = line_at(file, part.start), line_at(file, part.stop)
         cutter = job.cutter(part, reader(file, begin, lambda: end))
         checked = list(job.validator.check(_left_in_file(part, begin, cutter, job)))
+        if os.fstat(file).st_size < part.stop:
+            raise changed(part.source)
         return _Result(begin, end, cutter.lines, checked, cutter.is_open)
 
 

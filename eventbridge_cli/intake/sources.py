@@ -44,13 +44,16 @@ class Meter(Struct):
 class _Metered(RawIOBase):
     """A raw stream that counts what is read from it. It leaves closing to whoever opened the stream.
 
-    The first read gives no less than what a magic number is told by, however small the pieces in which it comes.
+    The first read gives no less than what a magic number is told by, however small the pieces in which it comes. A
+    file that ends before what was there when it was opened is damaged: who cuts log files short need not wait for us.
     """
 
-    def __init__(self, raw: RawIOBase, meter: Meter) -> None:
+    def __init__(self, raw: FileIO, meter: Meter) -> None:
         self._raw = raw
         self._meter = meter
         self._is_new = True
+        status = os.fstat(raw.fileno())
+        self._missing = status.st_size - raw.tell() if stat.S_ISREG(status.st_mode) else 0
 
     def readable(self) -> bool:
         return True
@@ -66,6 +69,9 @@ class _Metered(RawIOBase):
     def _wait_for(self, view: memoryview) -> int:
         while (count := self._raw.readinto(view)) is None:  # non-blocking, and nothing is there yet
             select([self._raw], [], [])
+        if not count and self._missing > 0:
+            raise OSError("the file became shorter while it was read")
+        self._missing -= count
         self._meter.read += count
         return count
 

@@ -18,6 +18,7 @@ from eventbridge_cli.bulk import Checked, Lines
 from eventbridge_cli.errors import StorageError, UnexpectedError
 from eventbridge_cli.flow import Event, Outcome
 from eventbridge_cli.intake import parts
+from eventbridge_cli.intake import share as share_module
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Cutter
 from eventbridge_cli.intake.key import Key
 from eventbridge_cli.intake.pipeline import Intake
@@ -243,12 +244,26 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
     path.write_bytes(b"".join(line(number) + b"\n" for number in range(1_000)))
     found = share([Source("x", path)], Validator(key=Key()), 2, meter=Meter())
     first = next(found)
-    path.write_bytes(b"\n" * path.stat().st_size)
+    with path.open("r+b") as file:  # its length stays, or the other processes may see to it first
+        file.write(b"\n" * path.stat().st_size)
     with pytest.raises(StorageError, match="changed"):
         first.bodies(first.size)
     path.unlink()
     with pytest.raises(StorageError, match="can't be read any more"):
         list(found)
+
+
+@pytest.mark.parametrize("left", [0, 500, 4000])
+def test_a_file_that_is_cut_short_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    """Parts that are no longer there end the run: they are no end of the file."""
+    monkeypatch.setattr(parts, "PART", 1000)
+    path = tmp_path / "x.ndjson"
+    path.write_bytes(b"".join(line(number) + b"\n" for number in range(100)))
+    divided = parts.divide([Source("x", path)])
+    os.truncate(path, left)
+    monkeypatch.setattr(share_module, "divide", lambda _: divided)
+    with pytest.raises(StorageError, match="changed"):
+        list(share([Source("x", path)], Validator(key=Key()), 2, meter=Meter()))
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -343,6 +343,35 @@ def test_a_file_that_vanishes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", [bytes, *PACKERS.values()], ids=["plain", *PACKERS])
+@pytest.mark.parametrize("left", [0.0, 0.9])
+def test_a_file_that_is_cut_short_while_it_is_read(tmp_path: Path, pack: Pack, left: float) -> None:
+    """What a file has lost since it was opened is a rejection, not the end of the file; the next one is read."""
+    noise = b"".join(line(number, interactionId=os.urandom(300).hex()) + b"\n" for number in range(2000))
+    (tmp_path / "a.ndjson").write_bytes(pack(noise))
+    write(tmp_path, "b.ndjson", data=lines(1))
+    records = read_records(resolve([str(tmp_path)]), meter=Meter())
+    next(records)
+    os.truncate(tmp_path / "a.ndjson", int(left * (tmp_path / "a.ndjson").stat().st_size))
+    *before, broken, last = records
+    assert all(isinstance(record, RawRecord) for record in before)
+    assert isinstance(broken, Rejection)
+    assert broken.reason is Reason.UNREADABLE
+    assert "shorter" in broken.problems[0].found
+    assert isinstance(last, RawRecord)
+
+
+def test_a_file_that_grows_while_it_is_read(tmp_path: Path) -> None:
+    """What is added in time is read, too."""
+    path = tmp_path / "x.ndjson"
+    path.write_bytes(lines(1000))
+    records = read_records(resolve([str(path)]), meter=Meter())
+    next(records)
+    with path.open("ab") as file:
+        file.write(lines(3))
+    assert len(list(records)) == 1002
+
+
+@pytest.mark.parametrize("pack", [bytes, *PACKERS.values()], ids=["plain", *PACKERS])
 def test_the_meter_counts_bytes_on_disk(tmp_path: Path, pack: Pack) -> None:
     """Progress is counted in bytes on disk, so that it reaches the total for a compressed file too."""
     packed = pack(lines(5000))
