@@ -1,5 +1,6 @@
 """From what the user names (files, folders, globs, `-`) to streams of plain bytes."""
 
+import errno
 import glob
 import os
 import stat
@@ -139,11 +140,26 @@ def _files_of(text: str, own: AbstractSet[str], passed: AbstractSet[str]) -> lis
                 "Give the output another name.",
             )
         return [path]
+    _check_folders_of(text)
     matches = (Path(match) for match in sorted(glob.glob(text, recursive=True)))  # noqa: PTH207
     found = [match for match in matches if not match.is_dir() and os.path.realpath(match) not in own | passed]
     if not found:
         raise UsageError(f"There is no file {text}.", "Check the name and the folder you are in.")
     return found
+
+
+def _check_folders_of(pattern: str) -> None:
+    """Whether the folders in which a glob looks can be read: it would pass over those that can't without a word.
+
+    Raises:
+        PermissionError: one can't be.
+    """
+    parts = (os.curdir, *Path(pattern).parts)
+    for number, part in enumerate(parts[1:], 1):
+        needed = os.R_OK | os.X_OK if glob.has_magic(part) else os.X_OK
+        for match in glob.glob(os.path.join(*parts[:number]), recursive=True):  # noqa: PTH118, PTH207
+            if Path(match).is_dir() and not os.access(match, needed):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), match)
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -196,6 +196,22 @@ def test_a_folder_without_permission_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("text", ["*/*.ndjson", "*/sub/*.ndjson", "**/*.ndjson"])
+def test_a_glob_names_a_folder_without_permission(tmp_path: Path, text: str) -> None:
+    """It does not pass over one that it may not look into; where it need not look for names, it may go through."""
+    write(tmp_path, "open/a.ndjson", "open/sub/b.ndjson", "closed/c.ndjson", "closed/sub/d.ndjson")
+    closed = tmp_path / "closed"
+    try:
+        closed.chmod(0)
+        with pytest.raises(UsageError, match="closed cannot be read: Permission denied"):
+            named(tmp_path, text)
+        closed.chmod(0o100)
+        assert named(tmp_path, "closed/sub/*.ndjson") == ["closed/sub/d.ndjson"]
+    finally:
+        closed.chmod(0o700)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_an_error(tmp_path: Path) -> None:
     """A file that can't be opened is a usage error before anything is read."""
     write(tmp_path, "a.ndjson")
