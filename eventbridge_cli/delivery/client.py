@@ -24,6 +24,14 @@ REQUEST_ID = "X-Request-Id"
 
 _CONNECT_SECONDS = 10.0
 
+_WRONG_NAME = (
+    "Give the host the name that its certificate has, in GENESYS_ENV, GENESYS_TOKEN_URL or GENESYS_INGEST_URL, "
+    "then run again."
+)
+_WRONG_TIME = "Check this machine's clock. If it is right, whoever runs the server has to renew its certificate."
+# By the codes of OpenSSL (x509_vfy.h); to trust another authority is of no use there.
+_REMEDIES = {9: _WRONG_TIME, 10: _WRONG_TIME, 62: _WRONG_NAME, 64: _WRONG_NAME}
+
 
 class _DirectClient(httpx.AsyncClient):
     """httpx's client, with a way of its own for a POST: the requests and responses of httpx take 0.3 ms of each.
@@ -102,11 +110,8 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
         ):
             return await _read(response)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        if reason := untrusted(error):
-            raise EndpointError(
-                f"The certificate of {bare(url)} is not trusted: {reason}.",
-                "Set SSL_CERT_FILE to the certificate of your proxy or company, then run again.",
-            ) from error
+        if untrusted := distrust(error, bare(url)):
+            raise untrusted from error
         return NoAnswer("no_connection", sent=False)
     except (httpx.TimeoutException, TimeoutError):
         return NoAnswer("timeout", sent=True)
@@ -143,10 +148,15 @@ def _parsed(url: str) -> _Address:
     return _Address(Origin.of(parsed), parsed.netloc.decode(), parsed.raw_path)
 
 
-def untrusted(error: BaseException | None) -> str:
-    """Why a certificate was not trusted, if that is what lies behind an error."""
+def distrust(error: BaseException | None, where: str) -> EndpointError | None:
+    """What to say of the server at `where` if its certificate is not trusted, and that is what lies behind an error."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_message
+            return EndpointError(
+                f"The certificate of {where} is not trusted: {error.verify_message.rstrip('.')}.",
+                _REMEDIES.get(
+                    error.verify_code, "Set SSL_CERT_FILE to the certificate of your proxy or company, then run again."
+                ),
+            )
         error = error.__cause__ or error.__context__
-    return ""
+    return None

@@ -13,7 +13,7 @@ import httpx
 from msgspec import Struct
 
 from eventbridge_cli.chunks import Chunk
-from eventbridge_cli.delivery.client import post, untrusted
+from eventbridge_cli.delivery.client import distrust, post
 from eventbridge_cli.delivery.ingester import CLIENT_VERSION
 from eventbridge_cli.delivery.oauth import Token
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, Renew, Retry, Stop, verdict
@@ -77,11 +77,8 @@ async def contact(client: httpx.AsyncClient, url: str) -> Contact:
             version, expires = _certificate(tls)
             return Contact(version, expires, _skew(response.headers, (began + ended) / 2))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        if reason := untrusted(error):
-            raise EndpointError(
-                f"The certificate of {host} is not trusted: {reason}.",
-                "Set SSL_CERT_FILE to the certificate of your proxy or company. Never switch the check off.",
-            ) from error
+        if untrusted := distrust(error, host):
+            raise untrusted from error
         through = f" through the proxy {proxy(url)}" if proxy(url) else ""
         raise EndpointError(
             f"{host}:{port} can't be spoken to{through}: {_cause(error)}.",
