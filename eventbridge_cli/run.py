@@ -54,6 +54,7 @@ from eventbridge_cli.signals import Deadline, ends_when_asked, first_signal, int
 from eventbridge_cli.strict import account_only, read_before
 from eventbridge_cli.sync import HandingOver, lanes_of
 from eventbridge_cli.transport.proxies import checked_proxy
+from eventbridge_cli.wording import counted
 
 if sys.platform == "win32":
     uvloop = None
@@ -223,8 +224,8 @@ async def _deliver(
         def stop(number: int) -> None:
             if ledger.tally.in_flight:
                 job.warn(
-                    f"Stopping: {ledger.tally.in_flight} requests in flight may settle for up to {settings.grace:g} s. "
-                    "A second signal ends the run at once; nothing is lost either way."
+                    f"Stopping: {counted(ledger.tally.in_flight, 'request')} in flight may settle "
+                    f"for up to {settings.grace:g} s. A second signal ends the run at once; nothing is lost either way."
                 )
             ingester.stop(InterruptedRunError(number))
             lake.hurry()

@@ -12,6 +12,11 @@ from eventbridge_cli.errors import RESUMES, EbingestError, InterruptedRunError
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
+def _heeded() -> list[signal.Signals]:
+    """The signals that ask to end, but for those that whoever started the process has ignored."""
+    return [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextmanager
 def _handled(numbers: Iterable[int], handler: Callable[[int, object], None]) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in numbers}
@@ -27,28 +32,28 @@ def first_signal(stop: Callable[[int], None]) -> Iterator[None]:
     """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once."""
     import asyncio  # noqa: PLC0415 - commands that need no loop need not load it
 
-    loop = asyncio.get_running_loop()
+    loop, numbers = asyncio.get_running_loop(), _heeded()
 
     def first(number: int) -> None:
-        for each in _NUMBERS:
+        for each in numbers:
             loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
         stop(number)
 
     with suppress(NotImplementedError):  # Windows: Ctrl-C then ends the process as any other
-        for number in _NUMBERS:
+        for number in numbers:
             loop.add_signal_handler(number, first, number)
     try:
         yield
     finally:
         with suppress(NotImplementedError):
-            for number in _NUMBERS:
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
 
 @contextmanager
 def interruptible(remedy: str = RESUMES) -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Let SIGINT and SIGTERM raise wherever the body is, unless whoever started the process has them ignored.
+    """Let SIGINT and SIGTERM raise wherever the body is.
 
     Gives a context for what is to be done as a whole: there the first signal waits, and a second one raises.
     """
@@ -72,8 +77,7 @@ def interruptible(remedy: str = RESUMES) -> Iterator[Callable[[], AbstractContex
             if came:
                 raise InterruptedRunError(came, remedy)
 
-    numbers = [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
-    with _handled(numbers, end):
+    with _handled(_heeded(), end):
         yield whole
 
 
@@ -95,7 +99,7 @@ def ends_at_once(deadline: Deadline) -> Iterator[None]:
         raise deadline.over if number == alarm else InterruptedRunError(number)
 
     alarm = getattr(signal, "SIGALRM", None)
-    with _handled((*_NUMBERS, *filter(None, [alarm])), end):
+    with _handled((*_heeded(), *filter(None, [alarm])), end):
         if alarm and deadline.until != float("inf"):
             signal.setitimer(signal.ITIMER_REAL, max(deadline.until - time.monotonic(), 0.001))
         try:
@@ -116,5 +120,5 @@ def ends_when_asked(deadline: Deadline) -> Iterator[Callable[[], None]]:
         if time.monotonic() > deadline.until:
             raise deadline.over
 
-    with _handled(_NUMBERS, lambda number, _: came.append(number)):
+    with _handled(_heeded(), lambda number, _: came.append(number)):
         yield ask

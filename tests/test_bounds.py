@@ -230,6 +230,28 @@ def test_a_run_that_is_ended_leaves_nobody_behind(
                 time.sleep(0.01)
 
 
+@pytest.mark.parametrize(("option", "begun"), [("--quiet", "BATCH_SUBMITTED"), ("--strict", "RUN_STARTED")])
+def test_a_signal_that_was_ignored_before_stays_ignored(
+    tmp_path: Path, server: Server, option: str, begun: str
+) -> None:
+    """Ctrl-C is not for what a script has put in the background with `&`: for that, its shell ignores SIGINT."""
+    env = clean_environment(tmp_path, **server.settings)
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "eventbridge_cli", "ingest", "-"]
+    with subprocess.Popen([*command, option], cwd=tmp_path, env=env, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(lines(300))
+        process.stdin.flush()
+        audit = tmp_path / "ingestion_audit.jsonl"
+        while not audit.exists() or begun.encode() not in audit.read_bytes():
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.communicate(line(300), timeout=30)
+    assert process.returncode == 0
+    assert len(server.events()) == 301
+
+
 def test_what_strict_puts_aside_goes_away(tmp_path: Path) -> None:
     """SIGTERM while standard input is copied: exit 143, and no customer data stays in the temporary folder."""
     with SandboxProcess() as sandbox:
@@ -300,7 +322,7 @@ def test_a_second_signal_is_offered(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "1 requests in flight may settle for up to 20 s" in said
+    assert "1 request in flight may settle for up to 20 s" in said
 
 
 def test_dead_letters_that_can_not_be_made_any_more(tmp_path: Path) -> None:

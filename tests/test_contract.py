@@ -60,7 +60,8 @@ MAY_IMPORT = {
     "left_over": NOUNS | {"excerpt", "settings", "endpoints", "delivery", "ledger", "lake", "sync", "signals"},
     "credentials": {"errors", "settings", "endpoints", "delivery"},
     "strict": NOUNS | {"intake", "ledger", "signals"},
-    "run": NOUNS | rooms("excerpt settings endpoints credentials strict intake transport delivery ledger sync signals"),
+    "run": NOUNS
+    | rooms("excerpt settings endpoints credentials strict intake transport delivery ledger sync signals wording"),
     "doctor": NOUNS | rooms("excerpt settings endpoints credentials transport delivery ledger watch wording"),
     "cli": NOUNS
     | rooms("cores excerpt settings signals endpoints credentials wording intake delivery ledger run sync")
