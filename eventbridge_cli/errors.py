@@ -185,6 +185,11 @@ def known(error: BaseException) -> EbingestError:
         error = error.exceptions[0]
     if isinstance(error, EbingestError):
         return error
+    if isinstance(error, FileNotFoundError) and _is_nowhere():
+        return ConfigurationError(
+            "The folder in which the command was started is not there any more.",
+            "Change to another folder, then run the same command again.",
+        )
     frames = traceback.extract_tb(error.__traceback__)[-_MOST_FRAMES:]
     places = ", called at ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
     return UnexpectedError(
@@ -192,6 +197,15 @@ def known(error: BaseException) -> EbingestError:
         "This is a bug of ebingest; please report these lines. "
         "Nothing is lost: what was delivered is on record, and the same command resumes.",
     )
+
+
+def _is_nowhere() -> bool:
+    """Whether the current folder has been removed, so that no path can be told from there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 _MOST_FRAMES = 8  # the innermost

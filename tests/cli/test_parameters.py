@@ -1,12 +1,14 @@
 """What typer need not convert comes out as if it had; whatever else is given, typer converts and judges."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from support import ebingest, lines
+from support import clean_environment, ebingest, lines
 
 from eventbridge_cli.cli import parameters
 from eventbridge_cli.cli.app import app
@@ -60,3 +62,20 @@ def test_what_is_given_is_typers_affair(tmp_path: Path) -> None:
     assert "Invalid value for '--jobs'" in wrong
     missing = ebingest("replay", cwd=tmp_path, check=[2]).stderr.decode()
     assert "Missing argument" in missing
+
+
+@pytest.mark.parametrize("command", ["validate", "ingest", "replay"])
+def test_a_folder_that_is_gone(tmp_path: Path, command: str) -> None:
+    """Where the current folder was removed, as by a job that cleans up, that is said: it is no bug."""
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    run = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", sys.executable, "-m", "eventbridge_cli", command, "-"],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path),
+        input=b"",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 3, run.stderr
+    assert b"is not there any more" in run.stderr
