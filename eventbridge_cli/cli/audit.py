@@ -71,6 +71,7 @@ def show(
     from eventbridge_cli.ledger.history import Question, find, runs_of
 
     path = _path(file)
+    place = place and str(Path(place))  # inputs are written down so: ./calls.ndjson is calls.ndjson
     question = Question(run=run, interaction=interaction, place=place, request=request)
     if question == Question():
         stories = runs_of(path)

@@ -168,7 +168,7 @@ def test_what_became_of_a_record(folder: Path) -> None:
     assert by_interaction.count("DUPLICATE_DROPPED") == 3
     by_place = ebingest("audit", "show", "--place", "calls.ndjson:32", cwd=folder, check=[0]).stdout.decode()
     assert by_place.count("INGESTION_REJECTED") == 2
-    entries = ebingest("audit", "show", "--place", "calls.ndjson:4", "-o", "json", cwd=folder, check=[0]).stdout
+    entries = ebingest("audit", "show", "--place", "./calls.ndjson:4", "-o", "json", cwd=folder, check=[0]).stdout
     found = [json.loads(text) for text in entries.splitlines()]
     assert [entry["event"] for entry in found] == ["BATCH_SUBMITTED", "INGESTION_SUCCEEDED", "DUPLICATE_DROPPED"]
     assert len(found[1]["records"]) == 1
