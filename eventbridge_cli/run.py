@@ -273,8 +273,15 @@ async def _noted(
                 continue
             note(item)
             if isinstance(item, Rejection) and job.intake.strict:
-                raise PendingError(
-                    f"{item.origin.source} has changed since it was checked for --strict.",
-                    "What was sent is on record. Run the same command again when nothing writes to the file.",
-                )
+                raise _changed(item.origin.source)
+    meter = job.intake.meter
+    if job.intake.strict and not inlet.is_stopped and meter.read < (meter.total or 0):
+        raise _changed("The input")
     ledger.tally.read_to_end = not inlet.is_stopped
+
+
+def _changed(what: str) -> PendingError:
+    return PendingError(
+        f"{what} has changed since it was checked for --strict.",
+        "What was sent is on record. Run the same command again when nothing writes to the input.",
+    )

@@ -23,7 +23,7 @@ def read_before(intake: Intake, deadline: Deadline) -> Iterator[tuple[Intake, bo
     """Read everything. Gives an intake that reads the same once more, and whether all of it is good.
 
     What can be read but once is copied, to a folder that goes away. The processes that would share the work are not
-    made: the ledger is open.
+    made: the ledger is open. If all is good, the meter's total is how much has been read.
 
     Raises:
         EbingestError: a signal came, or the deadline has passed.
@@ -39,6 +39,8 @@ def read_before(intake: Intake, deadline: Deadline) -> Iterator[tuple[Intake, bo
             ]
             again = replace(intake, sources=tuple(sources), jobs=1)
             is_good = not any(isinstance(item, Rejection) for item in again.chunks())
+        if is_good:
+            again.meter.total = again.meter.read
         again.meter.read = 0
         yield again, is_good
 

@@ -293,6 +293,25 @@ def test_a_strict_run_that_is_interrupted_accounts_for_itself(tmp_path: Path, nu
     assert audit_lines(audit)[-1]["event"] == "RUN_FINISHED"
 
 
+def test_a_strict_run_notices_that_there_is_less_than_it_has_checked(tmp_path: Path, server: Server) -> None:
+    """A file that is emptied before its events are sent: exit 5, since it is not the input that was found good."""
+    (tmp_path / "a.ndjson").write_bytes(lines(30_000))
+    (tmp_path / "b.ndjson").write_bytes(line(30_000) + b"\n")
+    env = clean_environment(tmp_path, **server.settings)
+    command = [sys.executable, "-m", "eventbridge_cli", "ingest", "a.ndjson", "b.ndjson", "--strict", "-o", "json"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE) as process:
+        audit = tmp_path / "ingestion_audit.jsonl"
+        while not audit.exists() or b"BATCH_SUBMITTED" not in audit.read_bytes():
+            time.sleep(0.001)
+        (tmp_path / "b.ndjson").write_bytes(b"")
+        out, _ = process.communicate(timeout=60)
+    summary = json.loads(out)
+    assert process.returncode == 5
+    assert "has changed since it was checked" in summary["stopped"]["message"]
+    assert summary["counts"]["delivered"] == 30_000
+    assert not summary["read_to_end"]
+
+
 def test_a_strict_run_keeps_to_its_time(tmp_path: Path) -> None:
     """--max-duration while standard input, which is read first, says nothing more: exit 5, with an account."""
     with SandboxProcess() as sandbox:
