@@ -188,7 +188,11 @@ def _left_in_file(part: Part, begin: int, cutter: Cutter, job: _Job) -> Iterator
 
 @contextmanager
 def forked(work: Callable[..., None], *arguments: object) -> Iterator[socket.socket]:
-    """A process that does `work(socket, *arguments)`; gives our end of the pair. It ends with the context."""
+    """A process that does `work(socket, *arguments)`; gives our end of the pair. It ends with the context.
+
+    Raises:
+        StorageError: the system makes no more processes for now.
+    """
     ours, theirs = socket.socketpair()
 
     def run() -> None:
@@ -202,8 +206,16 @@ def forked(work: Callable[..., None], *arguments: object) -> Iterator[socket.soc
 
     process = get_context("fork").Process(target=run, name="ebingest-worker")
     gc.freeze()  # or the other process's collector would touch, and so copy, all that is here
-    process.start()
-    theirs.close()
+    try:
+        process.start()
+    except OSError as error:
+        ours.close()
+        raise StorageError(
+            f"The system makes no process to check records: {os.strerror(error.errno or 0)}.",
+            "Allow more processes or memory, or do without with --jobs 1, then run the same command again.",
+        ) from error
+    finally:
+        theirs.close()
     try:
         yield ours
     finally:

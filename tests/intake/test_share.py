@@ -1,5 +1,6 @@
 """The fast ways through the intake come to the same end as the slow one, record by record."""
 
+import errno
 import io
 import json
 import os
@@ -218,6 +219,20 @@ def test_a_killed_process_is_said(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="memory") as caught:
         list(share([Source("x", path)], Killed(), 2, meter=Meter()))
     assert "--jobs" in caught.value.remedy
+
+
+def test_that_there_can_be_no_more_processes_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a container has a limit of processes, that is what ends the run, and no bug."""
+
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    path = tmp_path / "x.ndjson"
+    path.write_bytes(line(1) + b"\n")
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises(StorageError, match="temporarily unavailable") as caught:
+        list(share([Source("x", path)], Validator(), 2, meter=Meter()))
+    assert "--jobs 1" in caught.value.remedy
 
 
 def test_a_bug_in_another_process_is_said_without_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
