@@ -29,7 +29,13 @@ ENDINGS = (".ndjson", ".jsonl", ".json")
 _LONGEST_NAME = 255
 _SHOWN_OF_NAME = 40
 _COMPRESSED_ENDINGS = ("", ".gz", ".bz2", ".xz", ".zst")
-_MAGIC = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ\x00": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
+_MAGIC = {
+    b"\x1f\x8b": "gunzip",
+    b"BZh": "bunzip2",
+    b"\xfd7zXZ\x00": "unxz",
+    b"\x28\xb5\x2f\xfd": "unzstd",
+    b"\x50\x2a\x4d\x18": "unzstd",  # a frame to be passed over, with which pzstd begins
+}
 
 DAMAGED = (EOFError, OSError)
 """What reading a damaged file or a failing disk raises."""

@@ -251,6 +251,14 @@ def test_members_in_a_row(tmp_path: Path, pack: Pack) -> None:
     assert event_ids(load(tmp_path / "x", pack(data[:1001]) + pack(data[1001:2000]) + pack(data[2000:]))) == ids(40)
 
 
+def test_zstd_that_was_packed_in_parallel(tmp_path: Path) -> None:
+    """Before each frame pzstd puts one that is to be passed over: four bytes that tell the size of the next one."""
+    pack = PACKERS["zstd"]
+    frames = [pack(line(number) + b"\n") for number in range(3)]
+    data = b"".join(b"\x50\x2a\x4d\x18\x04\0\0\0" + len(frame).to_bytes(4, "little") + frame for frame in frames)
+    assert event_ids(load(tmp_path / "x", data)) == ids(3)
+
+
 @EVERY_PACKER
 def test_an_empty_compressed_file(tmp_path: Path, pack: Pack) -> None:
     """Nothing in, nothing out."""
