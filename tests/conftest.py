@@ -1,6 +1,7 @@
 """Fixtures: real servers, each in a process of its own on loopback."""
 
 import json
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +14,11 @@ import pytest
 from support import lines
 
 from eventbridge_cli.sandbox.process import SandboxProcess
+
+# What starts the tests in the background may ignore signals, which processes inherit; the tool's would heed none then.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @dataclass(frozen=True)
