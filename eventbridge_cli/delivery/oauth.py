@@ -137,7 +137,7 @@ class GenesysAuth:
             token = self._read(answer, began)
             if token is not None:
                 return token
-            asked = retry_after(answer.headers.get("retry-after"), time.time()) if isinstance(answer, Answer) else None
+            asked = retry_after(answer.headers, time.time()) if isinstance(answer, Answer) else None
             delay = backoff(
                 _POLICY,
                 attempts=attempts,

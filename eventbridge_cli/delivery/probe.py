@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from ssl import SSLError, SSLObject, cert_time_to_seconds
 
 import httpx
@@ -19,6 +18,7 @@ from eventbridge_cli.delivery.oauth import Token
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, Renew, Retry, Stop, verdict
 from eventbridge_cli.errors import CredentialsError, EndpointError, PendingError
 from eventbridge_cli.transport.hosts import address
+from eventbridge_cli.transport.message import date_of
 from eventbridge_cli.transport.proxies import checked_proxy
 
 _EMPTY = Chunk.of([])
@@ -138,10 +138,8 @@ def _certificate(tls: SSLObject | None) -> tuple[str, datetime | None]:
 
 
 def _skew(headers: Mapping[str, str], now: float) -> float | None:
-    try:
-        return parsedate_to_datetime(headers["date"]).timestamp() - now
-    except (KeyError, ValueError):
-        return None
+    answered = date_of(headers)
+    return None if answered is None else answered - now
 
 
 def _cause(error: BaseException) -> str:

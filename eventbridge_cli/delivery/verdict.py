@@ -123,7 +123,7 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
         answer: what came back, or that nothing did.
         events: the events of the request, in their order.
         url: where it was sent, for messages.
-        now: the wall clock in seconds since 1970, to read a `Retry-After` that is a date.
+        now: the wall clock in seconds since 1970, to read a `Retry-After` that is a date, in an answer without one.
         secret: what no message may quote, besides the events.
     """
     if isinstance(answer, NoAnswer):
@@ -140,7 +140,7 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
         return _about_the_events(answer, events)
     server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
     if status in _PASSING or server_error:
-        wait = retry_after(answer.headers.get("retry-after"), now)
+        wait = retry_after(answer.headers, now)
         return Retry(f"http_{status}", wait, throttled=status in _THROTTLED)
     return Stop(_stop(answer, url, excerpt(answer.body, sent=[secret.encode(), *(event.body for event in events)])))
 

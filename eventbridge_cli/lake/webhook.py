@@ -112,7 +112,7 @@ class WebhookTarget:
         """
         try:
             body = await in_thread(lambda: ndjson(batch, self._content))
-            status, wait = await self._post(batch.name, body)
+            status, headers = await self._post(batch.name, body)
         except httpx.HTTPError as error:
             raise TargetError(
                 f"{self.name} did not answer for batch {batch.name}: {_reason(error)}.",
@@ -125,11 +125,11 @@ class WebhookTarget:
             f"{self.name} did not take batch {batch.name} of {len(body):,} bytes (HTTP {status}).",
             _remedy(status) if permanent else "Run ebingest sync when the receiver is well again.",
             permanent=permanent,
-            retry_after=retry_after(wait, self._clock()),
+            retry_after=retry_after(headers, self._clock()),
         )
 
-    async def _post(self, name: str, body: bytes) -> tuple[int, str]:
-        """The status and `Retry-After` of the answer. Its body is not read."""
+    async def _post(self, name: str, body: bytes) -> tuple[int, httpx.Headers]:
+        """The status and the headers of the answer. Its body is not read."""
         timestamp = str(int(self._clock()))
         headers = {
             "X-Ebingest-Timestamp": timestamp,
@@ -137,7 +137,7 @@ class WebhookTarget:
             "X-Ebingest-Batch": name,
         }
         async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
-            return response.status_code, response.headers.get("Retry-After", "")
+            return response.status_code, response.headers
 
     def _signature(self, timestamp: str, body: bytes) -> str:
         signature = hmac.new(self._secret.get_secret_value().encode(), f"{timestamp}.".encode(), hashlib.sha256)

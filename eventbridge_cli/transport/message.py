@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -73,18 +73,29 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def retry_after(text: str | None, now: float) -> float | None:
+def date_of(headers: Mapping[str, str]) -> float | None:
+    """What the clock of whoever answered said, in seconds since 1970; None if the answer has no date."""
+    return _seconds_since_1970(headers.get("date", ""))
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """The seconds that a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number or an HTTP-date.
 
-    None for nonsense and for what is not in the future.
+    None for nonsense and for what is not in the future. A date is held against the answer's own, since clocks differ,
+    or against `now` if it has none.
     """
-    if text is None:
-        return None
-    text = text.strip()
+    text = headers.get("retry-after", "").strip()
     if text.isascii() and text.replace(".", "", 1).isdigit():
         return float(text)
+    until, answered = _seconds_since_1970(text), date_of(headers)
+    if until is None:
+        return None
+    seconds = until - (now if answered is None else answered)
+    return seconds if seconds > 0 else None
+
+
+def _seconds_since_1970(date: str) -> float | None:
     try:
-        seconds = parsedate_to_datetime(text).timestamp() - now
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
         return None
-    return seconds if seconds > 0 else None

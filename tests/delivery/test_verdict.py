@@ -1,6 +1,8 @@
 """What an answer means: the pure function, by a table."""
 
 import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -197,7 +199,14 @@ def test_no_answer_is_beyond_it(status: int, body: bytes) -> None:
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:
     """Retry-After is a number of seconds or an HTTP-date; nonsense, negatives and the past are ignored."""
-    assert retry_after(text, NOW) == seconds
+    assert retry_after({} if text is None else {"retry-after": text}, NOW) == seconds
+
+
+@pytest.mark.parametrize("ahead", [-86_400, 0, 86_400])
+def test_retry_after_by_the_clock_of_the_server(ahead: float) -> None:
+    """A date is held against the one that the answer itself bears, whatever our clock says."""
+    dates = [format_datetime(datetime.fromtimestamp(NOW + ahead + each, UTC), usegmt=True) for each in (0, 10)]
+    assert retry_after({"date": dates[0], "retry-after": dates[1]}, NOW) == 10
 
 
 def test_an_excerpt_is_short_and_harmless() -> None:

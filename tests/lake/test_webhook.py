@@ -9,7 +9,8 @@ import threading
 import urllib.request
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -152,20 +153,22 @@ def test_a_batch_that_is_too_large() -> None:
 
 @pytest.mark.parametrize(
     ("said", "seconds"),
-    [
-        ("17", 17),
-        ("Mon, 02 Mar 2026 10:00:30 GMT", 30),
-        ("Mon, 02 Mar 2026 09:00:00 GMT", None),
-        ("soon", None),
-        ("", None),
-    ],
+    [("17", 17), (format_datetime(datetime.now(UTC) - timedelta(hours=1)), None), ("soon", None), ("", None)],
+    ids=["seconds", "past", "nonsense", "empty"],
 )
 def test_retry_after_is_carried(said: str, seconds: float | None) -> None:
-    """In seconds or as a date; nonsense counts for nothing."""
-    now = datetime(2026, 3, 2, 10, tzinfo=UTC).timestamp()
+    """In seconds; the past and nonsense count for nothing."""
     with receiver({"status": 503, "headers": {"Retry-After": said}}) as url, pytest.raises(TargetError) as caught:
-        put(WebhookTarget(urlsplit(url), Content.RECEIPTS, SECRET, clock=lambda: now))
+        put(WebhookTarget(urlsplit(url), Content.RECEIPTS, SECRET))
     assert caught.value.retry_after == seconds
+
+
+def test_a_date_is_carried_as_retry_after() -> None:
+    """As seconds from the answer's own date on, whatever our clock says."""
+    said = format_datetime(datetime.now(UTC) + timedelta(hours=1))
+    with receiver({"status": 503, "headers": {"Retry-After": said}}) as url, pytest.raises(TargetError) as caught:
+        put(WebhookTarget(urlsplit(url), Content.RECEIPTS, SECRET, clock=lambda: 0.0))
+    assert caught.value.retry_after == pytest.approx(3600, abs=60)
 
 
 def test_nobody_there() -> None:
