@@ -23,8 +23,8 @@ from eventbridge_cli.endpoints import Endpoints, endpoints
 from eventbridge_cli.errors import ConfigurationError, EbingestError
 from eventbridge_cli.excerpt import bare
 from eventbridge_cli.ledger.delivered import scope_name, store_path
-from eventbridge_cli.ledger.lock import audit_lock
-from eventbridge_cli.ledger.standing import holder, is_there
+from eventbridge_cli.ledger.lock import audit_lock, holder
+from eventbridge_cli.ledger.standing import is_there
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
 from eventbridge_cli.settings import Settings, given, load
 from eventbridge_cli.transport.hosts import address

@@ -147,6 +147,28 @@ def test_dry_run_posts_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_plan_knows_what_was_delivered(tmp_path: Path, server: Server) -> None:
+    """--dry-run leaves out what a run would skip, before and after that has sorted its keys in, and changes no file."""
+
+    def plan(*options: str, **variables: str) -> tuple[int, int]:
+        env = server.settings | variables
+        run = ebingest("ingest", "--dry-run", "-o", "json", *options, cwd=tmp_path, env=env, stdin=lines(9), check=[0])
+        found = json.loads(run.stdout)
+        return found["plan"]["events"], found["counts"]["duplicate"]
+
+    assert plan() == (9, 0)
+    for number, left in ((3, 6), (5, 4), (9, 0)):
+        ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(number), check=[0])
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert plan() == (left, 9 - left)
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert plan("--resend") == plan("--sandbox") == plan(GENESYS_CLIENT_ID="another") == (9, 0)
+    [state] = tmp_path.rglob("*.sqlite3")
+    state.write_bytes(b"no database at all" * 1000)
+    run = ebingest("ingest", "--dry-run", cwd=tmp_path, env=server.settings, stdin=lines(9), check=[5])
+    assert b"can't be read" in run.stderr
+
+
 def test_files_are_for_their_owner_alone(tmp_path: Path, server: Server) -> None:
     """The audit file, the dead letters and the state can't be read by others; no dead letters, no file."""
     ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=lines(3), check=[0])

@@ -254,7 +254,7 @@ def ingest(
         budget = ErrorBudget.parse(max_errors)
         intake = intake_of(inputs, settings, strict=strict, own_files=written_by(settings))
         if dry_run:
-            show_plan(intake, settings, screen, output, budget)
+            show_plan(intake, settings, screen, output, budget, looks_back=not (sandbox or resend))
         folder = None
         if sandbox:
             from eventbridge_cli.sandbox.process import SandboxProcess

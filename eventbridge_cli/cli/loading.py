@@ -1,6 +1,7 @@
 """What `ingest` and `replay` have in common: print the plan, or run the job and print the account."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from eventbridge_cli.cli.advice import Given
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.cli.watching import Watching
+    from eventbridge_cli.flow import DeliveredKeys
     from eventbridge_cli.intake.pipeline import Intake
     from eventbridge_cli.ledger.account import ErrorBudget
     from eventbridge_cli.run import Job
@@ -45,20 +47,25 @@ def show_plan(
     screen: "Screen",
     output: Output,
     budget: "ErrorBudget",
+    *,
+    looks_back: bool = True,
 ) -> NoReturn:
-    """Print what a run would send, and end.
+    """Print what a run would send, and end. Unless it `looks_back`, nothing is known of what earlier runs delivered.
 
     Raises:
         TooManyErrorsError: more records are bad than the budget allows.
+        StorageError: the record of what earlier runs delivered can't be read.
     """
     from eventbridge_cli.chunks import Chunk
     from eventbridge_cli.errors import ExitCode
+    from eventbridge_cli.intake.dedupe import skip_delivered
+    from eventbridge_cli.intake.read import read
     from eventbridge_cli.ledger.account import Account
     from eventbridge_cli.wording import counted
 
     tally, chunks, events, size = Account(), 0, 0, 0
-    with screen.watch(tally, intake.meter):
-        for item in intake.chunks():
+    with _delivered_before(settings) if looks_back else nullcontext() as delivered, screen.watch(tally, intake.meter):
+        for item in intake.chunks() if delivered is None else skip_delivered(intake.chunks(), delivered):
             if isinstance(item, Chunk):
                 chunks += 1
                 events += len(item.events)
@@ -82,6 +89,7 @@ def show_plan(
     screen.say(f"  {size:,} bytes in {counted(chunks, 'chunk')}, so at least {counted(chunks, 'request')}")
     if least is not None:
         screen.say(f"  at {settings.rate} that takes at least {least:,.0f} s")
+    screen.skipped(tally.skipped, can_resend=intake.reader is read)
     if settings.sync:
         from eventbridge_cli.sync import lanes_of
 
@@ -90,6 +98,22 @@ def show_plan(
     screen.troubles(tally)
     screen.dropped_fields(dict(tally.dropped_fields))
     raise typer.Exit(ExitCode.SOME_BAD if counts.rejected else ExitCode.DONE)
+
+
+def _delivered_before(settings: "Settings") -> AbstractContextManager["DeliveredKeys | None"]:
+    """What earlier runs delivered; None if there is no record of it, or no knowing which."""
+    from platformdirs import user_state_path
+
+    from eventbridge_cli.endpoints import endpoints
+    from eventbridge_cli.ledger.delivered import scope_name, store_path
+    from eventbridge_cli.ledger.remembered import remembered
+
+    where = endpoints(settings)
+    if not where.ingest_url or not settings.identity:
+        return nullcontext()
+    folder = settings.state or user_state_path("ebingest")
+    database = store_path(folder, scope_name(where.ingest_url, settings.identity))
+    return remembered(database, remember_days=settings.remember)
 
 
 def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching", given: "Given") -> NoReturn:

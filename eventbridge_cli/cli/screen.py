@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +242,12 @@ class Screen:
             self._line(("Error: ", "bold red"), safe(line))
         self.sync(summary.sync)
 
+    def skipped(self, runs: Mapping[str, int], *, can_resend: bool = True) -> None:
+        """How many events earlier runs had delivered."""
+        for run, count in runs.items():
+            resend = "; --resend sends them all the same" if can_resend else ""
+            self.say(f"Skipped       {count:,} that run {run} delivered{resend}")
+
     def _delivery(self, summary: "Summary") -> None:
         latency = summary.latency
         retries = f", {counted(summary.retries, 'retry')}" if summary.retries else ""
@@ -261,9 +267,7 @@ class Screen:
 
     def _next(self, summary: "Summary", given: "Given", *, kept: bool, replayed: bool) -> None:
         """What to do next, where something is amiss."""
-        for run, count in summary.delivered_earlier.items():
-            resend = "" if replayed else "; --resend sends them all the same"
-            self._line(f"Skipped       {count:,} that run {safe(run)} delivered{resend}")
+        self.skipped(summary.delivered_earlier, can_resend=not replayed)
         if not summary.read_to_end:
             self._line("Input         not read to its end; what is left of it is in none of these counts")
         advice = []

@@ -34,16 +34,16 @@ CREATE TABLE IF NOT EXISTS delivered (
 ) WITHOUT ROWID;
 """
 _INSERT_KEYS = "INSERT INTO recent VALUES (?, ?, ?)"
-_EACH_RECENT = """
+EACH_RECENT = """
 WITH RECURSIVE position(i) AS (
     SELECT 0 UNION ALL SELECT i + 1 FROM position WHERE i + 1 < (SELECT max(length(keys)) / 16 FROM recent)
 ), each(key, run, at) AS (
     SELECT substr(keys, i * 16 + 1, 16), run, at FROM recent JOIN position ON i * 16 < length(keys)
 )
 """
-_SORT_IN = _EACH_RECENT + "INSERT OR REPLACE INTO delivered SELECT * FROM each ORDER BY key"  # noqa: S608
+_SORT_IN = EACH_RECENT + "INSERT OR REPLACE INTO delivered SELECT * FROM each ORDER BY key"  # noqa: S608
 COUNT_DELIVERED = f"""
-{_EACH_RECENT}
+{EACH_RECENT}
 SELECT
     (SELECT count(*) FROM delivered)
     + (SELECT count(*) FROM each WHERE NOT EXISTS (SELECT 1 FROM delivered WHERE delivered.key = each.key)),
@@ -52,7 +52,7 @@ SELECT
 FROM (SELECT run, at FROM delivered UNION ALL SELECT run, at FROM recent)
 """  # noqa: S608
 """How many events were delivered, by how many runs, and when the last one was."""
-_DAY = 86_400
+DAY = 86_400
 _MOST_VARIABLES = 500
 _MOST_WAL_PAGES = 10_000  # 40 MB
 
@@ -60,6 +60,29 @@ _MOST_WAL_PAGES = 10_000  # 40 MB
 def scope_name(ingest_url: str, client_id: str) -> str:
     """The name of the state of one endpoint and client; neither can be read from it."""
     return blake2b(f"{ingest_url}\n{client_id}".encode(), digest_size=10).hexdigest()
+
+
+def find(
+    connection: sqlite3.Connection, keys: Sequence[bytes], *, tables: Sequence[str] = ("delivered",), oldest: float = 0
+) -> dict[bytes, str]:
+    """The keys among `keys` that stand in `tables`, not older than `oldest` (seconds since 1970), and their runs.
+
+    Raises:
+        sqlite3.Error: the database can't be read.
+    """
+    found: dict[bytes, str] = {}
+    for start in range(0, len(keys), _MOST_VARIABLES):
+        some = keys[start : start + _MOST_VARIABLES]
+        marks = ",".join("?" * len(some))
+        for table in tables:
+            found.update(
+                connection.execute(
+                    f"SELECT key, name FROM {table} JOIN run ON run.id = {table}.run "  # noqa: S608
+                    f"WHERE key IN ({marks}) AND at >= ?",
+                    (*some, oldest),
+                )
+            )
+    return found
 
 
 def store_path(state: Path, scope: str) -> Path:
@@ -134,7 +157,7 @@ class DeliveredStore:
         if connection.execute("SELECT 1 FROM recent LIMIT 1").fetchone():
             connection.execute(_SORT_IN)
             connection.execute("DELETE FROM recent")
-        connection.execute("DELETE FROM delivered WHERE at < ?", (now - remember_days * _DAY,))
+        connection.execute("DELETE FROM delivered WHERE at < ?", (now - remember_days * DAY,))
         connection.execute("DELETE FROM run WHERE id NOT IN (SELECT DISTINCT run FROM delivered)")
         connection.execute("COMMIT")
         self.is_empty = connection.execute("SELECT 1 FROM delivered LIMIT 1").fetchone() is None
@@ -148,19 +171,8 @@ class DeliveredStore:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The keys among `keys` that earlier runs delivered, each with the name of the run that did."""
-        found: dict[bytes, str] = {}
         with self._storage():
-            for start in range(0, len(keys), _MOST_VARIABLES):
-                some = keys[start : start + _MOST_VARIABLES]
-                marks = ",".join("?" * len(some))
-                found.update(
-                    self._look_up.execute(
-                        "SELECT key, name FROM delivered JOIN run ON run.id = delivered.run "  # noqa: S608
-                        f"WHERE key IN ({marks})",
-                        some,
-                    )
-                )
-        return found
+            return find(self._look_up, keys)
 
     def commit(self, keys: bytes, entry: OutboxEntry | None = None) -> None:
         """Remember that the events with these keys, one behind the other, were delivered by this run.

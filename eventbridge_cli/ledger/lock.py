@@ -23,15 +23,15 @@ def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator
         ConfigurationError: the folder can't be written.
         StorageError: there is no space.
     """
-    holder = folder / f"{name}.pid"
+    pid_file = folder / f"{name}.pid"
     lock = FileLock(folder / f"{name}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock.acquire(timeout=wait)
-        holder.write_text(str(os.getpid()), encoding="ascii")
+        pid_file.write_text(str(os.getpid()), encoding="ascii")
     except Timeout as error:
         raise StateLockedError(
-            f"Another run{_holder(holder)} uses {what}.",
+            f"Another run{_holder(pid_file)} uses {what}.",
             "Run the same command again when it has ended, or wait for it with --lock-wait SECONDS.",
         ) from error
     except OSError as error:
@@ -40,7 +40,7 @@ def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator
     try:
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        pid_file.unlink(missing_ok=True)
         lock.release()
 
 
@@ -67,6 +67,23 @@ def _unusable(folder: Path, error: OSError) -> EbingestError:
         f"The state folder {folder} can't be written: {error.strerror}.",
         "Give another folder with --state, then run the same command again.",
     )
+
+
+def holder(lock: Path) -> int | None:
+    """The process that holds a lock: the pid file says which, the lock itself says whether."""
+    if not os.path.exists(lock):  # noqa: PTH110 - pathlib's question raises where a folder may not be entered
+        return None
+    probe = FileLock(lock)
+    try:
+        with probe.acquire(blocking=False):
+            return None
+    except Timeout:
+        try:
+            return int(lock.with_suffix(".pid").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
+    except OSError:
+        return None
 
 
 def lock_folder(*, otherwise: Path) -> Path:

@@ -1,22 +1,21 @@
 """Where things stand, from the files of earlier runs. Reads only, and makes no file."""
 
 import json
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from msgspec import Struct, field
 
 from eventbridge_cli.errors import ConfigurationError, UsageError
 from eventbridge_cli.flow import Origin
 from eventbridge_cli.ledger.delivered import COUNT_DELIVERED
 from eventbridge_cli.ledger.history import RunStory, runs_of
+from eventbridge_cli.ledger.lock import holder
 from eventbridge_cli.ledger.outbox import COUNT_WAITING
+from eventbridge_cli.ledger.remembered import opened_to_read
 
 
 class Scope(Struct, frozen=True):
@@ -127,34 +126,14 @@ def _not_gone_over_again(stories: Sequence[RunStory], counts: Callable[[RunStory
 
 def _scope(path: Path) -> Scope:
     held_by = holder(path.with_suffix(".lock"))
-    # Even to read, SQLite makes files beside a database in WAL mode, unless it is told that nobody writes to it.
-    at_rest = held_by is None and not os.path.exists(f"{path}-wal")  # noqa: PTH110 - as in `holder`
-    mode = "immutable=1" if at_rest else "mode=ro"
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as connection:
+        with opened_to_read(path) as connection:
             row = connection.execute(COUNT_DELIVERED).fetchone()
             waiting = dict(connection.execute(COUNT_WAITING).fetchall())
     except sqlite3.Error as error:
         return Scope(path.stem, 0, 0, "", held_by, str(error))
     newest = datetime.fromtimestamp(row[2], UTC).isoformat() if row[2] else ""
     return Scope(path.stem, row[0], row[1], newest, held_by, waiting=waiting)
-
-
-def holder(lock: Path) -> int | None:
-    """The process that holds a lock: the pid file says which, the lock itself says whether."""
-    if not os.path.exists(lock):  # noqa: PTH110 - pathlib's question raises where a folder may not be entered
-        return None
-    probe = FileLock(lock)
-    try:
-        with probe.acquire(blocking=False):
-            return None
-    except Timeout:
-        try:
-            return int(lock.with_suffix(".pid").read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            return 0
-    except OSError:
-        return None
 
 
 def _dead(path: Path, stories: Sequence[RunStory]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from eventbridge_cli.ledger.book import Places, opened
 from eventbridge_cli.ledger.dead_letters import DeadLetters
 from eventbridge_cli.ledger.delivered import DeliveredStore
 from eventbridge_cli.ledger.lock import locked
+from eventbridge_cli.ledger.remembered import remembered
 
 
 def keys(*numbers: int) -> list[bytes]:
@@ -188,6 +189,9 @@ def test_keys_are_forgotten_after_their_days(tmp_path: Path) -> None:
         store.commit(b"".join(keys(1)))
     with DeliveredStore(path, "new", remember_days=7, clock=lambda: 5 * day) as store:
         store.commit(b"".join(keys(2)))
+    with remembered(path, remember_days=7, clock=lambda: 8 * day) as known:
+        assert known is not None
+        assert known.find(keys(1, 2)) == dict.fromkeys(keys(2), "new")
     with DeliveredStore(path, "now", remember_days=7, clock=lambda: 8 * day) as store:
         assert set(store.find(keys(1, 2)).values()) == {"new"}
 
