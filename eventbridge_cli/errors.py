@@ -11,7 +11,7 @@ EbingestError
 │   ├── StorageError          5   the disk is full or a file cannot be written
 │   └── TargetError           5   a target of the data lake did not take a batch
 ├── StateLockedError          6   another run holds the same state
-├── InterruptedRunError 130, 143  Ctrl-C, or asked to end by a signal
+├── InterruptedRunError 129, 130, 143  Ctrl-C, or asked to end by another signal
 ├── UnexpectedError          70   an error that nothing was prepared for: a bug of ours
 └── AccountError             70   the account does not balance: a bug of ours
 
@@ -38,6 +38,7 @@ class ExitCode(IntEnum):
     PENDING = 5, "some records are pending for a passing cause: run again, and it resumes"
     STATE_LOCKED = 6, "another run holds the same state"
     BUG = 70, "a bug of ours: an error that nothing was prepared for, or an account that does not balance"
+    HUNG_UP = 129, "its terminal was closed; ended in order: run again, and it resumes"
     INTERRUPTED = 130, "interrupted, in order: run again, and it resumes"
     BROKEN_PIPE = 141, "whoever read standard output closed it"  # 128 + SIGPIPE, as the shell reports it
     TERMINATED = 143, "asked to end by a signal, in order: run again, and it resumes"

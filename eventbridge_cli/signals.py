@@ -9,27 +9,35 @@ from msgspec import Struct
 
 from eventbridge_cli.errors import RESUMES, EbingestError, InterruptedRunError
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_HANG_UP = getattr(signal, "SIGHUP", None)  # comes when a terminal is closed, from the system and from the shell
+ENDING = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, _HANG_UP)))
+"""The signals that ask a process to end."""
 
 
 def _heeded() -> list[signal.Signals]:
     """The signals that ask to end, but for those that whoever started the process has ignored."""
-    return [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
 def _handled(numbers: Iterable[int], handler: Callable[[int, object], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in numbers}
+    def handle(number: int, frame: object) -> None:
+        if number == _HANG_UP:
+            signal.signal(number, signal.SIG_IGN)  # for good: it comes again at once
+        handler(number, frame)
+
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
         for number, earlier in before.items():
-            signal.signal(number, earlier)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, earlier)
 
 
 @contextmanager
 def first_signal(stop: Callable[[int], None]) -> Iterator[None]:
-    """Call `stop` at the first SIGINT or SIGTERM; the second one ends the process at once."""
+    """Call `stop` at the first signal that asks to end; the second one ends the process at once."""
     import asyncio  # noqa: PLC0415 - commands that need no loop need not load it
 
     loop, numbers = asyncio.get_running_loop(), _heeded()
@@ -37,7 +45,7 @@ def first_signal(stop: Callable[[int], None]) -> Iterator[None]:
     def first(number: int) -> None:
         for each in numbers:
             loop.remove_signal_handler(each)
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, signal.SIG_IGN if each == number == _HANG_UP else signal.SIG_DFL)
         stop(number)
 
     with suppress(NotImplementedError):  # Windows: Ctrl-C then ends the process as any other
@@ -53,7 +61,7 @@ def first_signal(stop: Callable[[int], None]) -> Iterator[None]:
 
 @contextmanager
 def interruptible(remedy: str = RESUMES) -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Let SIGINT and SIGTERM raise wherever the body is.
+    """Let a signal that asks to end raise wherever the body is.
 
     Gives a context for what is to be done as a whole: there the first signal waits, and a second one raises.
     """
@@ -90,7 +98,7 @@ class Deadline(Struct, frozen=True):
 
 @contextmanager
 def ends_at_once(deadline: Deadline) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and the deadline raise wherever the body is, even while it waits.
+    """Let such a signal and the deadline raise wherever the body is, even while it waits.
 
     Where a system has no alarms, there is no deadline.
     """

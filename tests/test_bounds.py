@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
@@ -250,6 +251,38 @@ def test_a_signal_that_was_ignored_before_stays_ignored(
         process.communicate(line(300), timeout=30)
     assert process.returncode == 0
     assert len(server.events()) == 301
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--progress=always", "--strict"])
+def test_a_terminal_that_is_closed_ends_a_run_in_order(tmp_path: Path, server: Server, option: str) -> None:
+    """System and shell both say so, and nothing can be shown any more: the account is written down all the same."""
+    ours, theirs = pty.openpty()
+    take_it = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(2, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", take_it, sys.executable, "-m", "eventbridge_cli", "ingest", "-", option],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path, **server.settings),
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        assert process.stdin is not None
+        process.stdin.write(lines(300))
+        process.stdin.flush()
+        audit = tmp_path / "ingestion_audit.jsonl"
+        begun = b"RUN_STARTED" if option == "--strict" else b"INGESTION_SUCCEEDED"
+        while not audit.exists() or begun not in audit.read_bytes():
+            time.sleep(0.01)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=30) == 129
+    finished = audit_lines(audit)[-1]
+    assert (finished["event"], finished["exit_code"]) == ("RUN_FINISHED", 129)
+    assert finished["counts"]["delivered"] == len(server.events())
 
 
 def test_what_strict_puts_aside_goes_away(tmp_path: Path) -> None:

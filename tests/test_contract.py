@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "settings": {"errors", "secret"},
     "signals": {"errors"},
     "endpoints": {"errors", "excerpt", "settings", "transport"},
-    "intake": NOUNS - {"facts"} | {"fields", "members", "schema", "intake"},
+    "intake": NOUNS - {"facts"} | {"fields", "members", "schema", "signals", "intake"},
     "delivery": NOUNS | {"excerpt", "fields", "secret", "transport", "delivery", "wording"},
     "ledger": NOUNS | {"packing", "ascii_json", "ledger"},
     "lake": NOUNS | rooms("fields members schema secret transport lake"),

@@ -248,8 +248,9 @@ def test_killed_and_run_again_loses_nothing(tmp_path: Path, server: Server) -> N
     connection.close()
 
 
-def test_an_interrupted_run_ends_in_order(tmp_path: Path, server: Server) -> None:
-    """SIGTERM: in-flight requests settle, the account is written and balances, exit 143; the next run finishes."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_ends_in_order(tmp_path: Path, server: Server, number: signal.Signals) -> None:
+    """In-flight requests settle, the account is written and balances, exit 143 or 129; the next run finishes."""
     command = [sys.executable, "-m", "eventbridge_cli", "ingest", "-", "--chunk-events", "10", "-o", "json"]
     with subprocess.Popen(
         command,
@@ -264,13 +265,13 @@ def test_an_interrupted_run_ends_in_order(tmp_path: Path, server: Server) -> Non
         process.stdin.flush()  # and stays open: the reader waits for more
         while len(server.requests()) < 20:
             time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         out, _ = process.communicate(timeout=30)
-    assert process.returncode == 143
+    assert process.returncode == 128 + number
     counts = json.loads(out)["counts"]
     assert counts["delivered"] == len(server.events())
     finished = audit_lines(tmp_path / "ingestion_audit.jsonl")[-1]
-    assert (finished["event"], finished["exit_code"], finished["counts"]) == ("RUN_FINISHED", 143, counts)
+    assert (finished["event"], finished["exit_code"], finished["counts"]) == ("RUN_FINISHED", 128 + number, counts)
     ebingest("ingest", "-", cwd=tmp_path, env=server.settings, stdin=lines(1000), check=[0])
     assert Counter(sent["interactionId"] for sent in server.events()).most_common(1)[0][1] == 1
     assert len(server.events()) == 1000

@@ -94,7 +94,7 @@ def ebingest(
       4  stopped by --max-errors
       5  some records are pending: run again to resume (sync: some still wait)
       6  another run holds the same state
-     70  a bug of ours       130, 143  interrupted, in order
+     70  a bug of ours       129, 130, 143  interrupted, in order
     """  # noqa: D301 - typer keeps the lines of a paragraph that begins with a backspace
 
 

@@ -20,6 +20,7 @@ from eventbridge_cli.intake.parts import LinesInFile, Part, changed, divide, lin
 from eventbridge_cli.intake.read import read
 from eventbridge_cli.intake.sources import Meter, Source
 from eventbridge_cli.intake.validate import Validator
+from eventbridge_cli.signals import ENDING
 
 
 class _Job(NamedTuple):
@@ -197,7 +198,7 @@ def forked(work: Callable[..., None], *arguments: object) -> Iterator[socket.soc
 
     def run() -> None:
         # A signal may go to all; what it means is the parent's to say. Without a parent there is no more to do.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
         ours.close()
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
