@@ -224,7 +224,7 @@ class _Examination:
         return f"{host} is {', '.join(found)}" if found != [host] else f"{host}, which is an address"
 
     async def _connect(self, url: str) -> str | _Note:
-        async with build_client(concurrency=1, timeout=self._timeout) as client:
+        async with build_client(timeout=self._timeout) as client:
             self._contacts[url] = found = await contact(client, url)
         if found.expires is None:
             return "plain http, which stays on this machine"
@@ -252,7 +252,7 @@ class _Examination:
             self._token = Token(self._who.access_token)
             return "GENESYS_ACCESS_TOKEN, taken as it is; its lifetime is not known"
         issued: list[TokenIssued] = []
-        async with build_client(concurrency=1, timeout=self._timeout) as client:
+        async with build_client(timeout=self._timeout) as client:
             self._token = await GenesysAuth(client, self._who, note=issued.append).token()
         [token] = issued
         life = f"good for {token.expires_in:,.0f} s" if token.expires_in else "its lifetime is not told"
@@ -265,7 +265,7 @@ class _Examination:
 
     async def _try_ingest(self) -> str:
         assert self._token is not None  # noqa: S101 - likewise
-        async with build_client(concurrency=1, timeout=self._timeout) as client:
+        async with build_client(timeout=self._timeout) as client:
             answer = await try_ingest(client, self._where.ingest_url, self._token)
         told = f"address, token and permission are good (an empty list of events gets HTTP {answer.status})"
         return "; ".join(filter(None, (told, quota(answer.headers))))

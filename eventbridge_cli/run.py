@@ -200,7 +200,7 @@ async def _deliver(
         if isinstance(fact, Receipt | Rejection):
             job.max_errors.check(counts)
 
-    async with build_client(concurrency=settings.concurrency, timeout=settings.timeout) as client:
+    async with build_client(timeout=settings.timeout) as client:
         pace = Pace(settings.concurrency, rate=settings.requests_per_second, max_wait=settings.max_wait)
         inlet = _inlet(job, intake, delivered)
         ingester = EventBridgeIngester(

@@ -105,7 +105,7 @@ def answers(url: str, times: int = 1, *, bearer: str = "Bearer t0k3n", timeout: 
     """What the tool's own client makes of POSTs, one after the other."""
 
     async def run() -> list[Answer | NoAnswer]:
-        async with build_client(concurrency=1, timeout=timeout) as client:
+        async with build_client(timeout=timeout) as client:
             headers = {"Authorization": bearer, "Accept": "application/json"}
             return [await direct_post(client, url, content=b"[1]", headers=headers) for _ in range(times)]
 

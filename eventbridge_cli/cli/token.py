@@ -40,7 +40,7 @@ def token(
     who = credentials(settings, endpoints(settings), to_ingest=False)
 
     async def get() -> Token:
-        async with build_client(concurrency=1, timeout=settings.timeout) as client:
+        async with build_client(timeout=settings.timeout) as client:
             return await GenesysAuth(client, who).token()
 
     found = asyncio.run(get())

@@ -78,11 +78,10 @@ def _head(where: _Address, *headers: tuple[str, str]) -> bytes:
     return head(b"POST", where.path, raw).removesuffix(b"\r\n")
 
 
-def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
+def build_client(*, timeout: float) -> httpx.AsyncClient:
     """One pooled client. Redirects are not followed; the proxy and CA variables of the environment hold.
 
     Args:
-        concurrency: requests at once, at most.
         timeout: seconds to wait for each part of an answer.
 
     Raises:
@@ -91,7 +90,7 @@ def build_client(*, concurrency: int, timeout: float) -> httpx.AsyncClient:
     check_certificates()
     headers = {"User-Agent": f"ebingest/{__version__}"}
     limits = httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None)
-    transport = Transport(certificates, most=MAX_ANSWER_BYTES, at_once=concurrency + 1)
+    transport = Transport(certificates, most=MAX_ANSWER_BYTES)
     return _DirectClient(transport, headers, limits)
 
 

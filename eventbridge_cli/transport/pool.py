@@ -62,14 +62,11 @@ class Transport(httpx.AsyncBaseTransport):
         context: gives what TLS certificates are checked against; it is asked once, when TLS is first spoken.
         most: bytes of a body, after which the rest of an answer is not read. With 0 the body does not count at all: an
             answer is there once its headers are.
-        at_once: connections of httpx's own transport, at most; None for as many as there are requests.
     """
 
-    def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int, at_once: int | None = None) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], *, most: int) -> None:
         self._context = cache(context)
         self._most = most
-        # Kept, a connection of httpx's takes what stood behind an answer for the answer to the next request.
-        self._limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=0)
         self._idle: dict[Origin, list[Connection]] = {}
         self._ways: dict[Origin, _Way] = {}
 
@@ -88,7 +85,9 @@ class Transport(httpx.AsyncBaseTransport):
             if proxy is None or (origin.secure and proxy.url.scheme == "http"):
                 self._ways[origin] = _Way(tunnel_by=proxy)
             else:
-                transport = httpx.AsyncHTTPTransport(verify=self._context(), limits=self._limits, proxy=proxy)
+                # Kept, a connection of httpx's takes what stood behind an answer for the answer to the next request.
+                limits = httpx.Limits(max_keepalive_connections=0)
+                transport = httpx.AsyncHTTPTransport(verify=self._context(), limits=limits, proxy=proxy)
                 self._ways[origin] = _Way(by_proxy=transport)
         return self._ways[origin]
 

@@ -120,4 +120,4 @@ def test_certificates_are_read_for_tls_alone(monkeypatch: pytest.MonkeyPatch) ->
     assert len(read) == 1
     monkeypatch.setenv("SSL_CERT_FILE", "no-such.pem")
     with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
-        build_client(concurrency=1, timeout=1)
+        build_client(timeout=1)

@@ -30,7 +30,7 @@ def with_auth(
             "region-1",
             Secret(ready) if ready else None,
         )
-        async with build_client(concurrency=20, timeout=10) as client:
+        async with build_client(timeout=10) as client:
             await scenario(GenesysAuth(client, who, note=issued.append, clock=lambda: now[0]), now)
 
     asyncio.run(main())
@@ -53,7 +53,7 @@ def test_one_refusal_is_told_to_all() -> None:
 
     async def main(url: str) -> None:
         who = Credentials(f"{url}/oauth/token", "id", Secret("wrong"), "eventbridge:ingest", "region-1")
-        async with build_client(concurrency=20, timeout=10) as client:
+        async with build_client(timeout=10) as client:
             auth = GenesysAuth(client, who)
             outcomes = await asyncio.gather(*(auth.token() for _ in range(20)), return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {CredentialsError}
