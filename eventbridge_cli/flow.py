@@ -7,8 +7,10 @@ every single record is a named tuple, which Python makes in a third of the time;
 Printed or logged, none of them shows what a record says.
 """
 
+import os
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct
@@ -55,6 +57,11 @@ class Origin(NamedTuple):
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}"
         return place if self.index is None else f"{place}[{self.index}]"
+
+
+def source_name(path: str | Path) -> str:
+    r"""How a file is called in origins: as it was named, with `\xff` for a byte that is no UTF-8, nor text of JSON."""
+    return os.fsencode(Path(path)).decode(errors="backslashreplace")
 
 
 class RawRecord(NamedTuple):

@@ -68,10 +68,11 @@ def show(
     Exit 1 if the file says nothing about what is asked.
     """
     from eventbridge_cli.cli.screen import safe
+    from eventbridge_cli.flow import source_name
     from eventbridge_cli.ledger.history import Question, find, runs_of
 
     path = _path(file)
-    place = place and str(Path(place))  # inputs are written down so: ./calls.ndjson is calls.ndjson
+    place = place and source_name(place)  # ./calls.ndjson was written down as calls.ndjson
     question = Question(run=run, interaction=interaction, place=place, request=request)
     if question == Question():
         stories = runs_of(path)

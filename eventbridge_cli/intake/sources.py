@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from eventbridge_cli.errors import ClashError, UsageError
+from eventbridge_cli.flow import source_name
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -116,7 +117,7 @@ def resolve(inputs: Sequence[str], *, written: Sequence[Path] = (), pass_over: S
                 "If the name comes from a variable, set it. The current folder is ., standard input is -.",
             )
         try:
-            sources += [Source(str(item), item) for item in _files_of(text, own, passed)]
+            sources += [Source(source_name(item), item) for item in _files_of(text, own, passed)]
         except (OSError, ValueError) as error:  # the second for a zero byte in a name
             raise _unreadable(text, error) from error
     for source in sources:
