@@ -77,7 +77,7 @@ class AuditLogger:
         """Append lines that only lack their end: all of them, or none."""
         lines, previous = [], self._previous
         for document in documents:
-            lines.append(b'%b,"previous":"%b"}' % (document, previous.encode()))
+            lines.append(b"".join((document, b',"previous":"', previous.encode(), b'"}')))
             previous = line_hash(lines[-1])
         self._lines.append(b"\n".join(lines))
         self._previous = previous
