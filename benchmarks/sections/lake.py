@@ -15,6 +15,7 @@ from sections.posting import KEPT, summarized
 
 NONE, FOLDER, WEBHOOK = "ingest", "ingest --sync file", "ingest --sync http"
 SANDBOX, SANDBOX_FOLDER = "ingest --sandbox", "ingest --sandbox --sync file"
+SANDBOX_WEBHOOK = "ingest --sandbox --sync http"
 NO_SANDBOX = None if find_spec("uvicorn") else "not installed: pip install -e '.[sandbox]'"
 
 
@@ -33,6 +34,7 @@ def section(bench: Bench) -> Section:
             Contender(WEBHOOK, handing_over(bench, lines, "webhook")),
             Contender(SANDBOX, NO_SANDBOX or handing_over(bench, lines, None, sandbox=True)),
             Contender(SANDBOX_FOLDER, NO_SANDBOX or handing_over(bench, lines, "folder", sandbox=True)),
+            Contender(SANDBOX_WEBHOOK, NO_SANDBOX or handing_over(bench, lines, "webhook", sandbox=True)),
         ],
         columns=[SECONDS, per_second(events), CPU, MEMORY],
         goals=goals,
@@ -66,7 +68,7 @@ def all_arrived(summary: dict[str, Any], targets: int) -> None:
 
 def goals(results: Results) -> Sequence[Goal]:
     """With against without."""
-    pairs = [(NONE, FOLDER), (NONE, WEBHOOK), (SANDBOX, SANDBOX_FOLDER)]
+    pairs = [(NONE, FOLDER), (NONE, WEBHOOK), (SANDBOX, SANDBOX_FOLDER), (SANDBOX, SANDBOX_WEBHOOK)]
     return [
         Goal(f"{with_it}: times the time of {without}", results.ratio(with_it, without), 1.15, at_least=False)
         for without, with_it in pairs
