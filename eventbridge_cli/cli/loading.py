@@ -107,13 +107,14 @@ def _delivered_before(settings: "Settings") -> AbstractContextManager["Delivered
     from eventbridge_cli.endpoints import endpoints
     from eventbridge_cli.ledger.delivered import scope_name, store_path
     from eventbridge_cli.ledger.remembered import remembered
+    from eventbridge_cli.ledger.standing import is_there
 
     where = endpoints(settings)
     if not where.ingest_url or not settings.identity:
         return nullcontext()
     folder = settings.state or user_state_path("ebingest")
     database = store_path(folder, scope_name(where.ingest_url, settings.identity))
-    return remembered(database, remember_days=settings.remember)
+    return remembered(database, remember_days=settings.remember) if is_there(database) else nullcontext()
 
 
 def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching", given: "Given") -> NoReturn:

@@ -18,15 +18,15 @@ CREATE TEMP TABLE gathered (key BLOB PRIMARY KEY, run INTEGER NOT NULL, at INTEG
 
 
 @contextmanager
-def opened_to_read(database: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that only reads.
+def opened_to_read(database: Path, held_by: int | None) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads; `held_by` is the process of the run that is under way, if one is.
 
     Raises:
         sqlite3.Error: it can't.
     """
     # Even to read, SQLite makes files beside a database in WAL mode, unless it is told that nobody writes to it.
-    at_rest = holder(database.with_suffix(".lock")) is None
-    mode = "immutable=1" if at_rest and not os.path.exists(f"{database}-wal") else "mode=ro"  # noqa: PTH110 - as there
+    at_rest = held_by is None and not os.path.exists(f"{database}-wal")  # noqa: PTH110 - as in `holder`
+    mode = "immutable=1" if at_rest else "mode=ro"
     with closing(sqlite3.connect(f"{database.resolve().as_uri()}?{mode}", uri=True)) as connection:
         yield connection
 
@@ -45,19 +45,14 @@ class Remembered:
 
 
 @contextmanager
-def remembered(
-    database: Path, *, remember_days: float, clock: Callable[[], float] = time.time
-) -> Iterator[Remembered | None]:
-    """The keys that are remembered in a database; None if it is not there.
+def remembered(database: Path, *, remember_days: float, clock: Callable[[], float] = time.time) -> Iterator[Remembered]:
+    """The keys that are remembered in a database, which has to be there.
 
     Raises:
         StorageError: it can't be read.
     """
-    if not database.exists():
-        yield None
-        return
     try:
-        with opened_to_read(database) as connection:
+        with opened_to_read(database, holder(database.with_suffix(".lock"))) as connection:
             yield Remembered(connection, remember_days=remember_days, clock=clock)
     except sqlite3.Error as error:
         raise StorageError(

@@ -127,7 +127,7 @@ def _not_gone_over_again(stories: Sequence[RunStory], counts: Callable[[RunStory
 def _scope(path: Path) -> Scope:
     held_by = holder(path.with_suffix(".lock"))
     try:
-        with opened_to_read(path) as connection:
+        with opened_to_read(path, held_by) as connection:
             row = connection.execute(COUNT_DELIVERED).fetchone()
             waiting = dict(connection.execute(COUNT_WAITING).fetchall())
     except sqlite3.Error as error:
