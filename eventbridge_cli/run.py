@@ -215,7 +215,6 @@ async def _deliver(
                 max_wait=settings.max_wait,
             ),
             pace=pace,
-            timeout=settings.timeout,
             grace=settings.grace,
         )
         if settings.max_duration is not None:

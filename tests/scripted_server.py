@@ -1,7 +1,8 @@
 """A platform that does exactly what its script says: the standard library alone, in a process of its own.
 
 The script is JSON: `answers` (a list, one for each POST in turn, then 200), `always` (an answer to every POST; with
-`stall` it comes after so many seconds, with `cut` there is none),
+`stall` it comes after so many seconds, with `cut` there is none, with `half` its body breaks off, and the connection
+ends after so many seconds),
 `max_bytes` (413 above), `poison` (400 without names while this interaction id is in the body), `refuses` (names the
 interactions of events of a `type`, with a `status`), `quota`
 (`allowed` requests in `window` seconds, with truthful headers and 429 above), `tokens` (answers of the token
@@ -117,6 +118,11 @@ class Scripted(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
+        if "half" in answer:
+            self.wfile.write(data[: len(data) // 2])
+            time.sleep(answer["half"])
+            self.close_connection = True
+            return
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name

@@ -120,6 +120,20 @@ def test_an_unreadable_success_is_a_success(tmp_path: Path, answer: dict[str, An
     assert got.summary["warnings"]
 
 
+@pytest.mark.parametrize("seconds", [0, 60], ids=["breaks off", "stalls"])
+def test_a_success_that_breaks_off_is_a_success(tmp_path: Path, seconds: int) -> None:
+    """A 2xx whose body ends in the middle, or comes to no end in time, says by its head that the events were taken."""
+    got = run(tmp_path, {"always": {"half": seconds}}, lines(10), "--timeout", "0.5")
+    assert (got.code, got.delivered, len(got.posts)) == (0, 10, 1)
+    assert "the answer broke off" in got.stderr
+
+
+def test_a_token_that_breaks_off_is_asked_for_again(tmp_path: Path) -> None:
+    """There is no token in half an answer, and nothing wrong with the credentials."""
+    got = run(tmp_path, {"tokens": [{"half": 0}]}, lines(10))
+    assert (got.code, len(got.tokens)) == (0, 2)
+
+
 @pytest.mark.parametrize("status", [200, 400])
 def test_an_interaction_that_names_several_events(tmp_path: Path, status: int) -> None:
     """errors[] with the interaction of three events, of which one is bad: it is found, the others arrive."""

@@ -2,11 +2,11 @@
 
 import asyncio
 import ssl
-from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
 import httpx
+from msgspec.structs import replace
 
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
@@ -58,8 +58,8 @@ class _DirectClient(httpx.AsyncClient):
         reply = await self._direct.exchange(where.origin, message, connect=self.timeout.connect, read=self.timeout.read)
         named = reply.named
         if "content-encoding" in named:
-            return await _read(reply.as_response())
-        return Answer(reply.status, named, bytes(reply.body))
+            return replace(await _read(reply.as_response()), whole=reply.broken_by is None)
+        return Answer(reply.status, named, bytes(reply.body), reply.broken_by is None)
 
 
 class _Address(NamedTuple):
@@ -94,8 +94,14 @@ def build_client(*, timeout: float) -> httpx.AsyncClient:
     return _DirectClient(transport, headers, limits)
 
 
+def most_seconds(client: httpx.AsyncClient) -> float | None:
+    """How long a POST may last, with its connection; None for as long as it takes."""
+    limits = client.timeout
+    return None if limits.connect is None or limits.read is None else limits.connect + limits.read
+
+
 async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: dict[str, str]) -> Answer | NoAnswer:
-    """POST and wait for the answer, or for the lack of one.
+    """POST and wait for the answer, or for the lack of one. Of an answer that breaks off, its head is one, too.
 
     Raises:
         EndpointError: the server's certificate is not trusted, or the URL can't be spoken to at all.
@@ -129,16 +135,21 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
 
 
 async def _read(response: httpx.Response) -> Answer:
-    body = bytearray()
+    """The answer, whatever becomes of its body: the status says what became of the request."""
+    body, whole = bytearray(), True
     headers = dict(response.headers)  # with their names in lower case
     if "," in headers.get("content-encoding", ""):  # packed twice, a kilobyte can hold a gigabyte
         return Answer(response.status_code, headers)
-    with suppress(httpx.DecodingError):  # the status says all the same what became of the request
+    try:
         async for part in response.aiter_bytes():
             body += part
             if len(body) > MAX_ANSWER_BYTES:
                 break
-    return Answer(response.status_code, headers, bytes(body))
+    except httpx.DecodingError:
+        pass
+    except httpx.TransportError:
+        whole = False
+    return Answer(response.status_code, headers, bytes(body), whole)
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from eventbridge_cli.chunks import Chunk
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
-from eventbridge_cli.delivery.client import REQUEST_ID, post
+from eventbridge_cli.delivery.client import REQUEST_ID, most_seconds, post
 from eventbridge_cli.delivery.ending import Ending
 from eventbridge_cli.delivery.oauth import GenesysAuth, Token
 from eventbridge_cli.delivery.pacing import Pace
@@ -68,7 +68,7 @@ class EventBridgeIngester:
     """Sends chunks to the ingest endpoint.
 
     Args:
-        client: the pooled HTTP client.
+        client: the pooled HTTP client, whose limits bound each POST.
         auth: gives the token.
         url: the ingest endpoint.
         note: is told every fact, as it happens: `Submitted`, `Answered`, `Retried`, `Split`, and in the
@@ -76,7 +76,6 @@ class EventBridgeIngester:
         on_stop: is called when the run ends early, to wake up whoever waits for chunks.
         policy: the bounds of retrying.
         pace: shared by all senders.
-        timeout: seconds for one POST, from its first byte to the last one of the answer.
         grace: seconds for which requests in flight may go on once the run is stopped.
         clock: monotonic seconds.
         random: draws from 0 to 1.
@@ -92,7 +91,6 @@ class EventBridgeIngester:
         on_stop: Callable[[], None] = lambda: None,
         policy: Policy | None = None,
         pace: Pace | None = None,
-        timeout: float = 30.0,
         grace: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
@@ -104,7 +102,7 @@ class EventBridgeIngester:
         self._on_stop = on_stop
         self._policy = policy or Policy()
         self._pace = pace or Pace()
-        self._timeout = timeout
+        self._timeout = most_seconds(client)
         self._ending = Ending(grace)
         self._clock = clock
         self._random = random

@@ -146,9 +146,8 @@ class GenesysAuth:
                 random=random.random,
             )
             if isinstance(delay, GiveUp):
-                what = answer.kind.replace("_", " ") if isinstance(answer, NoAnswer) else f"HTTP {answer.status}"
                 raise PendingError(
-                    f"No token from {bare(self._credentials.token_url)}: {what}, {delay.cause}.",
+                    f"No token from {bare(self._credentials.token_url)}: {_what_came(answer)}, {delay.cause}.",
                     "Check the network and GENESYS_ENV; when the platform answers, run again.",
                 )
             if await self._sleep(delay) is False:
@@ -172,6 +171,8 @@ class GenesysAuth:
     def _read(self, answer: Answer | NoAnswer, began: float) -> Token | None:
         """The token of an answer, or None if it is worth asking again."""
         if isinstance(answer, NoAnswer) or answer.status in {408, 425, 429} or answer.status >= 500:  # noqa: PLR2004
+            return None
+        if not answer.whole and answer.status in {200, 400}:  # what they mean stands in their bodies
             return None
         if answer.status == 400 and _RATE_LIMITED in answer.body.lower():  # noqa: PLR2004
             return None
@@ -206,6 +207,12 @@ class GenesysAuth:
         if page:
             remedy += f"\n{bare(where.token_url)} may be no token endpoint, too. {_CHECK_URL}"
         return CredentialsError(f"The platform gave no token ({status}).", remedy)
+
+
+def _what_came(answer: Answer | NoAnswer) -> str:
+    if isinstance(answer, NoAnswer):
+        return answer.kind.replace("_", " ")
+    return f"HTTP {answer.status}{'' if answer.whole else ', which broke off'}"
 
 
 def _oauth_error(body: bytes, secret: str) -> str:

@@ -25,11 +25,15 @@ _THROTTLED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 class Answer(Struct, frozen=True, dict=True):
-    """What came back: the status, the headers (names in lower case) and the start of the body."""
+    """What came back: the status, the headers (names in lower case) and the start of the body.
+
+    One that is not `whole` broke off, or did not come to its end in time.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    whole: bool = True
 
     @property
     def correlation_id(self) -> str:
@@ -155,9 +159,11 @@ def _about_the_events(answer: Answer, events: Sequence[Event]) -> Sift | Retry:
 
 
 def _accepted(answer: Answer, events: Sequence[Event]) -> Accepted:
+    document = answer.document
+    if not document and not answer.whole:
+        return Accepted(warning="the answer broke off")
     if answer.status == HTTPStatus.NO_CONTENT or not answer.body.strip():
         return Accepted(warning="there was nothing to read in the answer")
-    document = answer.document
     if not document and answer.body.strip() != b"{}":
         return Accepted(warning="the answer was not a JSON object")
     named, strangers, odd = _named(document.get("errors", []), events)

@@ -40,7 +40,7 @@ class Connection(asyncio.Protocol):
         self.reusable = True
 
     async def exchange(self, request: bytes, *, seconds: float | None, headers_only: bool) -> Reply:
-        """Send a request and wait for the answer.
+        """Send a request and wait for the answer, or for as much of one as comes behind its head.
 
         Raises:
             httpx.TransportError: there is none, not in time, or it is no HTTP.
@@ -93,16 +93,16 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(httpx.RemoteProtocolError(f"the answer is no HTTP/1.1 ({error})"))
+            self._break_off(httpx.RemoteProtocolError(f"the answer is no HTTP/1.1 ({error})"))
             self.close()  # the answer may have been whole, and this behind it
         if self._received > self._most + _MOST_HEADER_BYTES:
             self._succeed(reusable=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False
-        if self._reply.status and not self._reply.has_length and exc is None:
+        if self._has_final_head and not self._reply.has_length and exc is None:
             self._succeed(reusable=False)  # such an answer ends where the connection does
-        self._fail(httpx.ReadError("the connection was lost"))
+        self._break_off(httpx.ReadError("the connection was lost"))
 
     def on_message_begin(self) -> None:
         if self._wanted is None or self._wanted.done():
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._reply.status = self._parser.get_status_code()
-        if self._headers_only and self._reply.status not in _CONTINUE:
+        if self._headers_only and self._has_final_head:
             self._succeed(reusable=False)
 
     def on_body(self, body: bytes) -> None:
@@ -136,6 +136,18 @@ class Connection(asyncio.Protocol):
             if not reusable or self._reply.status >= _FIRST_ERROR:
                 self.close()
             self._reply = Reply(self._stream)  # whatever follows is no part of it
+
+    @property
+    def _has_final_head(self) -> bool:
+        return bool(self._reply.status) and self._reply.status not in _CONTINUE
+
+    def _break_off(self, error: httpx.TransportError) -> None:
+        """Nothing more comes. The head alone is an answer, too: it says what became of the request."""
+        if self._has_final_head:
+            self._reply.broken_by = error
+            self._succeed(reusable=False)
+        else:
+            self._fail(error)
 
     def _send_on(self) -> None:
         while self._later and not self._is_full:
@@ -165,7 +177,7 @@ class Connection(asyncio.Protocol):
             self._was_unsent = self._unsent
             self._wait(seconds)
         else:
-            self._fail(httpx.ReadTimeout("no answer in time"))
+            self._break_off(httpx.ReadTimeout("no answer in time"))
 
     def _fail(self, error: httpx.TransportError) -> None:
         if self._wanted is not None and not self._wanted.done():

@@ -28,10 +28,11 @@ def head(method: bytes, path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> 
 
 
 class Reply(Struct):
-    """An answer as far as it has come in, and what it comes in by."""
+    """An answer as far as it has come in, and what it comes in by; `broken_by` says why no more of its body came."""
 
     stream: asyncio.BaseTransport
     status: int = 0
+    broken_by: httpx.TransportError | None = None
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
     has_length: bool = False

@@ -105,12 +105,14 @@ class Transport(httpx.AsyncBaseTransport):
             read=limits.get("read"),
             headers_only=request.method == "HEAD" or not self._most,
         )
+        if reply.broken_by is not None:
+            raise reply.broken_by
         return reply.as_response()
 
     async def exchange(
         self, origin: Origin, message: bytes, *, connect: float | None, read: float | None, headers_only: bool = False
     ) -> Reply:
-        """Send a request, ready as it is, and wait for the answer.
+        """Send a request, ready as it is, and wait for the answer, which may have broken off in its body.
 
         Args:
             origin: where to.

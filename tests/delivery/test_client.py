@@ -3,13 +3,14 @@
 import asyncio
 import gzip
 import ssl
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from raw_http import OK, answers, serving
 
 from eventbridge_cli import __version__
-from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, build_client
+from eventbridge_cli.delivery.client import MAX_ANSWER_BYTES, build_client, post
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
 from eventbridge_cli.errors import ConfigurationError, EndpointError
 from eventbridge_cli.transport.pool import Transport
@@ -54,6 +55,22 @@ def test_the_direct_way_sends_what_httpx_sends() -> None:
             Answer(200, {"content-encoding": "gzip", "content-length": "4"}, b""),
             id="packed badly",
         ),
+        pytest.param(
+            b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 9\r\n\r\n{",
+            Answer(429, {"retry-after": "3", "content-length": "9"}, b"{", whole=False),
+            id="broken off",
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nnonsense",
+            Answer(200, {"transfer-encoding": "chunked"}, b"{}", whole=False),
+            id="no HTTP any more",
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 99\r\n\r\n" + gzip.compress(b"{}", mtime=0),
+            Answer(200, {"content-encoding": "gzip", "content-length": "99"}, b"{}", whole=False),
+            id="packed and broken off",
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\nConte", NoAnswer("connection_lost", sent=True), id="half a head"),
         pytest.param(b"nonsense\r\n\r\n", NoAnswer("connection_lost", sent=True), id="no HTTP"),
     ],
 )
@@ -61,6 +78,22 @@ def test_the_direct_way_reads_what_httpx_reads(answer: bytes, expected: Answer |
     """Status, headers by their names in lower case, and the body, unpacked."""
     with serving([answer]) as (url, _):
         assert answers(url) == [expected]
+
+
+def test_an_answer_that_breaks_off_on_httpxs_own_way() -> None:
+    """By httpx's own transport, too, the head of an answer stands."""
+
+    class Broken(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"{"
+            raise httpx.ReadError("cut")
+
+    async def run() -> Answer | NoAnswer:
+        transport = httpx.MockTransport(lambda _: httpx.Response(202, stream=Broken()))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await post(client, "https://server/ingest", content=b"[1]", headers={})
+
+    assert asyncio.run(run()) == Answer(202, {}, b"{", whole=False)
 
 
 def test_a_packed_answer_is_unpacked_no_further_than_it_is_read() -> None:
