@@ -14,7 +14,8 @@ from msgspec import Struct
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.errors import StorageError
 from eventbridge_cli.facts import Destination, HandOver
-from eventbridge_cli.lake.target import Content, Format, Target, open_target
+from eventbridge_cli.lake.opening import open_target
+from eventbridge_cli.lake.target import Content, Format, Target
 from eventbridge_cli.lake.worker import Worker
 from eventbridge_cli.ledger.outbox import Outbox
 from eventbridge_cli.settings import Settings

@@ -22,7 +22,8 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from support import line
 
 from eventbridge_cli.facts import Batch, OutboxEntry
-from eventbridge_cli.lake.target import Content, Format, Target, open_target
+from eventbridge_cli.lake.opening import open_target
+from eventbridge_cli.lake.target import Content, Format, Target
 from eventbridge_cli.packing import packed
 from eventbridge_cli.secret import Secret
 

@@ -6,7 +6,8 @@ import pytest
 from lake_support import SECRET, target
 
 from eventbridge_cli.errors import ConfigurationError
-from eventbridge_cli.lake.target import Content, Format, open_target
+from eventbridge_cli.lake.opening import open_target
+from eventbridge_cli.lake.target import Content, Format
 from eventbridge_cli.settings import load
 
 
