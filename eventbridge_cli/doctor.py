@@ -22,7 +22,7 @@ from eventbridge_cli.delivery.probe import Contact, contact, proxy, quota, resol
 from eventbridge_cli.endpoints import Endpoints, endpoints
 from eventbridge_cli.errors import ConfigurationError, EbingestError
 from eventbridge_cli.excerpt import bare
-from eventbridge_cli.ledger.delivered import scope_name, store_path
+from eventbridge_cli.ledger.delivered import scope_name, store_of
 from eventbridge_cli.ledger.lock import audit_lock, holder
 from eventbridge_cli.ledger.standing import is_there
 from eventbridge_cli.ledger.writable import check_file, check_folder, free_bytes
@@ -271,16 +271,15 @@ class _Examination:
         return "; ".join(filter(None, (told, quota(answer.headers))))
 
     async def _look_at_state(self) -> str | _Note:
-        folder = self._settings.state or user_state_path("ebingest")
+        folder = self._settings.state_folder
         check_folder(folder)
-        database = store_path(folder, scope_name(self._where.ingest_url, self._settings.identity))
+        database = store_of(folder, self._where.ingest_url, self._settings.identity)
         if is_there(database):
             check_file(database)
         return _space(folder)
 
     async def _look_at_locks(self) -> str | _Note:
-        everyones = user_state_path("ebingest")
-        folder = self._settings.state or everyones
+        everyones, folder = user_state_path("ebingest"), self._settings.state_folder
         of_audit = audit_lock(self._settings.audit)
         scope = scope_name(self._where.ingest_url, self._settings.identity)
         locks = (folder / f"{scope}.lock", everyones / f"{of_audit}.lock", folder / f"{of_audit}.lock")

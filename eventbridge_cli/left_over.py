@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 
 from msgspec import Struct, field
-from platformdirs import user_state_path
 
 from eventbridge_cli.delivery.backoff import Policy
 from eventbridge_cli.endpoints import endpoints
@@ -24,7 +23,7 @@ from eventbridge_cli.facts import Destination, HandOver, SyncState
 from eventbridge_cli.lake.names import name_of, parts_of
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.lake.worker import Worker
-from eventbridge_cli.ledger.delivered import scope_name, store_path
+from eventbridge_cli.ledger.delivered import store_of
 from eventbridge_cli.ledger.lock import lock_folder
 from eventbridge_cli.ledger.outbox import Outbox
 from eventbridge_cli.ledger.standing import is_there
@@ -94,8 +93,8 @@ def hand_on(
             "Set GENESYS_ENV and GENESYS_CLIENT_ID as for the runs.",
         )
     whole_urls = _whole_urls(settings, urls)
-    folder = settings.state or user_state_path("ebingest")
-    database = store_path(folder, scope_name(where.ingest_url, settings.identity))
+    folder = settings.state_folder
+    database = store_of(folder, where.ingest_url, settings.identity)
     found = LeftOver()
     if not is_there(database):
         found.nothing = (

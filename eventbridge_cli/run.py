@@ -11,7 +11,6 @@ from pathlib import Path
 
 from msgspec import Struct, field
 from msgspec.structs import replace
-from platformdirs import user_state_path
 
 from eventbridge_cli import __version__
 from eventbridge_cli.chunks import Chunk, Item
@@ -103,7 +102,7 @@ def ingest(job: Job) -> Summary:
     who = credentials(settings, where, to_ingest=True)
     for url in [where.ingest_url] if who.access_token is not None else [where.token_url, where.ingest_url]:
         checked_proxy(url)  # before anything is begun
-    folder = settings.state or user_state_path("ebingest")
+    folder = settings.state_folder
     places = Places(
         state=job.state or folder,
         locks=lock_folder(otherwise=folder),

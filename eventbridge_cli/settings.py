@@ -100,7 +100,7 @@ class Settings:
         _TEXT, "Ingest endpoint, in place of GENESYS_ENV's.", names=_genesys("INGEST_URL")
     )
 
-    audit: Path = _setting(_PATH, "Audit file; appended to.", Path("ingestion_audit.jsonl"))
+    audit: Path = _setting(_PATH, "Audit file; runs append to it.", Path("ingestion_audit.jsonl"))
     dead_letters: Path = _setting(_PATH, "Where bad records are kept.", Path("dead_letters.ndjson"))
     summary_file: Path | None = _setting(_PATH, "Write the summary there as JSON.")
     metrics_textfile: Path | None = _setting(
@@ -235,6 +235,13 @@ class Settings:
         return blake2b(
             self.access_token.get_secret_value().encode(), digest_size=16, person=b"access token"
         ).hexdigest()
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder of the delivered keys and the outboxes."""
+        from platformdirs import user_state_path  # noqa: PLC0415 - not for those who only check records
+
+        return self.state or user_state_path("ebingest")
 
     @property
     def requests_per_second(self) -> float | None:

@@ -102,18 +102,15 @@ def show_plan(
 
 def _delivered_before(settings: "Settings") -> AbstractContextManager["DeliveredKeys | None"]:
     """What earlier runs delivered; None if there is no record of it, or no knowing which."""
-    from platformdirs import user_state_path
-
     from eventbridge_cli.endpoints import endpoints
-    from eventbridge_cli.ledger.delivered import scope_name, store_path
+    from eventbridge_cli.ledger.delivered import store_of
     from eventbridge_cli.ledger.remembered import remembered
     from eventbridge_cli.ledger.standing import is_there
 
     where = endpoints(settings)
     if not where.ingest_url or not settings.identity:
         return nullcontext()
-    folder = settings.state or user_state_path("ebingest")
-    database = store_path(folder, scope_name(where.ingest_url, settings.identity))
+    database = store_of(settings.state_folder, where.ingest_url, settings.identity)
     return remembered(database, remember_days=settings.remember) if is_there(database) else nullcontext()
 
 

@@ -35,14 +35,12 @@ def status(
     It only reads: it looks at the state folder, and at the audit file and the dead letters of this folder or of the
     settings.
     """
-    from platformdirs import user_state_path
-
     from eventbridge_cli.cli.screen import safe
     from eventbridge_cli.ledger.standing import standing
     from eventbridge_cli.settings import load
 
     settings = load(audit=audit, dead_letters=dead_letters, state=state)
-    found = standing(settings.state or user_state_path("ebingest"), settings.audit, settings.dead_letters)
+    found = standing(settings.state_folder, settings.audit, settings.dead_letters)
     if output is Output.JSON:
         typer.echo(json.dumps(_document(found, settings.audit)))
         return

@@ -90,6 +90,11 @@ def store_path(state: Path, scope: str) -> Path:
     return state / f"{scope}.sqlite3"
 
 
+def store_of(state: Path, ingest_url: str, client_id: str) -> Path:
+    """The database of an endpoint and client in a state folder."""
+    return store_path(state, scope_name(ingest_url, client_id))
+
+
 class DeliveredStore:
     """Remembers which keys were delivered, and by which run.
 
