@@ -50,9 +50,16 @@ def _split_urls(value: str | list[str]) -> tuple[str, ...]:
     return tuple(filter(None, _BETWEEN_URLS.split(value))) if isinstance(value, str) else tuple(value)
 
 
+def _no_stream(path: Path) -> Path:
+    if str(path) == "-":
+        raise ValueError("it has to be a file; standard output gets the summary alone")
+    return path
+
+
 _TEXT = core_schema.str_schema()
 _SECRET = core_schema.no_info_after_validator_function(Secret, _TEXT)
 _PATH = core_schema.no_info_plain_validator_function(lambda path: Path(os.path.expanduser(path)))  # noqa: PTH111
+_FILE = core_schema.no_info_after_validator_function(_no_stream, _PATH)
 _SWITCH = core_schema.bool_schema()
 _integer = core_schema.int_schema
 _number = core_schema.float_schema
@@ -100,11 +107,11 @@ class Settings:
         _TEXT, "Ingest endpoint, in place of GENESYS_ENV's.", names=_genesys("INGEST_URL")
     )
 
-    audit: Path = _setting(_PATH, "Audit file; runs append to it.", Path("ingestion_audit.jsonl"))
-    dead_letters: Path = _setting(_PATH, "Where bad records are kept.", Path("dead_letters.ndjson"))
+    audit: Path = _setting(_FILE, "Audit file; runs append to it.", Path("ingestion_audit.jsonl"))
+    dead_letters: Path = _setting(_FILE, "Where bad records are kept.", Path("dead_letters.ndjson"))
     summary_file: Path | None = _setting(_PATH, "Write the summary there as JSON.")
     metrics_textfile: Path | None = _setting(
-        _PATH, "Write Prometheus metrics there, for the textfile collector; the name ends in .prom."
+        _FILE, "Write Prometheus metrics there, for the textfile collector; the name ends in .prom."
     )
     otlp: bool = _setting(
         _SWITCH,

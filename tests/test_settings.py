@@ -98,6 +98,13 @@ def test_a_wrong_flag_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
         load(rate="fast")
 
 
+@pytest.mark.parametrize("name", ["audit", "dead_letters", "metrics_textfile"])
+def test_what_is_appended_to_or_replaced_is_a_file(name: str) -> None:
+    """`-` would make a file of that name, where standard output was meant."""
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}: it has to be a file"):
+        load(**{name: Path("-")})
+
+
 def test_an_env_file_that_is_no_text() -> None:
     """It is refused by name."""
     Path(".env").write_bytes(b"GENESYS_CLIENT_ID=\xff\xfe")
