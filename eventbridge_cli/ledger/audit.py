@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
-from eventbridge_cli.ascii_json import ascii_json
+from eventbridge_cli.ascii_json import ascii_json, ascii_json_each
 from eventbridge_cli.chunks import Events
 from eventbridge_cli.facts import (
     Answered,
@@ -39,6 +40,19 @@ def new_run() -> str:
 def line_hash(line: bytes) -> str:
     """SHA-256 of a line without its line break, in hexadecimal."""
     return sha256(line).hexdigest()
+
+
+class _Copy(Struct):
+    """What a line says of a copy."""
+
+    source: str
+    line: int
+    index: int | None
+    interaction_id: str
+    key: str
+    conflict: bool
+    delivered_by_run: str | UnsetType = UNSET
+    first: str | UnsetType = UNSET
 
 
 class AuditLogger:
@@ -92,7 +106,8 @@ class AuditLogger:
             case Rejection():
                 self._rejection(fact)
             case Duplicates(copies):
-                self._append([self._document("DUPLICATE_DROPPED", _copy(duplicate)) for duplicate in copies])
+                begin = self._document("DUPLICATE_DROPPED", {}) + b","
+                self._append(begin + copy[1:-1] for copy in ascii_json_each(list(map(_copy, copies))))
             case Submitted(again=False):
                 self._submitted(fact)
             case Retried(request_id, attempt):
@@ -161,15 +176,11 @@ def _place(origin: Origin) -> dict[str, object]:
     return {"source": origin.source, "line": origin.line, "index": origin.index}
 
 
-def _copy(duplicate: Duplicate) -> dict[str, object]:
-    earlier = {"delivered_by_run": duplicate.run}
-    return {
-        **_place(duplicate.event.origin),
-        "interaction_id": duplicate.event.interaction_id,
-        "key": duplicate.event.key.hex(),
-        "conflict": duplicate.conflict,
-        **(earlier if duplicate.first is None else {"first": str(duplicate.first)}),
-    }
+def _copy(duplicate: Duplicate) -> _Copy:
+    event, origin, first = duplicate.event, duplicate.event.origin, duplicate.first
+    place = origin.source, origin.line, origin.index
+    what = event.interaction_id, event.key.hex(), duplicate.conflict
+    return _Copy(*place, *what, duplicate.run) if first is None else _Copy(*place, *what, first=str(first))
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:
