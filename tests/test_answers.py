@@ -251,6 +251,14 @@ def test_retry_after_holds_back_every_sender(tmp_path: Path) -> None:
     assert not [seconds for seconds in later if 0.5 < seconds < 2.0]
 
 
+def test_time_before_the_first_post_is_none_of_retrying(tmp_path: Path) -> None:
+    """A chunk that had to wait for its turn, for longer than --max-elapsed, is retried as any other."""
+    script: dict[str, Any] = {"answers": [{}] * 11 + [{"status": 503}]}
+    options = ("--chunk-events", "1", "--concurrency", "12", "--rate", "4/s", "--max-elapsed", "2")
+    got = run(tmp_path, script, lines(12), *options)
+    assert (got.code, got.delivered, len(got.posts)) == (0, 12, 13)
+
+
 def test_a_wait_over_max_wait_ends_the_run(tmp_path: Path) -> None:
     """A Retry-After of an hour: the run ends at once, exit 5, all pending."""
     script = {"always": {"status": 503, "headers": {"Retry-After": "3600"}}}

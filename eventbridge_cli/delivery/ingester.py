@@ -40,11 +40,14 @@ _BREAKER = 5  # chunks in a row that could not be delivered, after which the run
 
 
 class _Part(Struct):
-    """A chunk on its way, or what is left of one. `retry` says what to wait for before it is sent."""
+    """A chunk on its way, or what is left of one. `retry` says what to wait for before it is sent.
+
+    `began` is when the first of its attempts did.
+    """
 
     chunk: Chunk
-    started: float
     attempts: list[Attempt] = field(default_factory=list)
+    began: float = float("inf")
     renewed: bool = False
     retry: Retry | None = None
     posted: bool = False
@@ -57,11 +60,11 @@ class _Part(Struct):
         """These events alone, in a request of their own, unless they are all; attempts and time go on counting."""
         chunk = Chunk.of(events)
         posted = self.posted and chunk.request_id == self.request_id
-        return _Part(chunk, self.started, list(self.attempts), self.renewed, retry, posted)
+        return _Part(chunk, list(self.attempts), self.began, self.renewed, retry, posted)
 
     def halves(self) -> "list[_Part]":
         events, middle = list(self.chunk.events), len(self.chunk.events) // 2
-        return [_Part(Chunk.of(half), self.started, [], self.renewed) for half in (events[:middle], events[middle:])]
+        return [_Part(Chunk.of(half), renewed=self.renewed) for half in (events[:middle], events[middle:])]
 
 
 class EventBridgeIngester:
@@ -147,7 +150,7 @@ class EventBridgeIngester:
 
     async def _settle(self, chunk: Chunk) -> None:
         """See a chunk through to the receipts of all its parts."""
-        parts = deque([_Part(chunk, self._clock())])
+        parts = deque([_Part(chunk)])
         while parts:
             part = parts.popleft()
             too_large = self._limit is not None and len(part.chunk.body) > self._limit
@@ -219,6 +222,7 @@ class EventBridgeIngester:
         self._tell(Submitted(part.chunk, part.request_id, again=part.posted))
         part.posted = True
         began = self._clock()
+        part.began = min(part.began, began)
         try:
             if self.stopped is not None:
                 return None
@@ -323,7 +327,7 @@ class EventBridgeIngester:
         delay = backoff(
             self._policy,
             attempts=len(part.attempts),
-            elapsed=self._clock() - part.started,
+            elapsed=self._clock() - part.began,
             retry_after=retry.retry_after,
             random=(lambda: 0.0) if retry.at_once else self._random,
         )
