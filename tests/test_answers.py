@@ -259,6 +259,14 @@ def test_time_before_the_first_post_is_none_of_retrying(tmp_path: Path) -> None:
     assert (got.code, got.delivered, len(got.posts)) == (0, 12, 13)
 
 
+def test_retry_after_holds_even_where_a_chunk_is_given_up(tmp_path: Path) -> None:
+    """The last attempt of a chunk gets a 429: the other chunks keep to its Retry-After all the same."""
+    script = {"answers": [{"status": 429, "headers": {"Retry-After": "2"}}]}
+    got = run(tmp_path, script, lines(3), "--chunk-events", "1", "--max-attempts", "1")
+    assert (got.code, got.delivered, len(got.posts)) == (5, 2, 3)
+    assert got.posts[1]["time"] - got.posts[0]["time"] >= 2.0
+
+
 def test_a_wait_over_max_wait_ends_the_run(tmp_path: Path) -> None:
     """A Retry-After of an hour: the run ends at once, exit 5, all pending."""
     script = {"always": {"status": 503, "headers": {"Retry-After": "3600"}}}

@@ -324,6 +324,8 @@ class EventBridgeIngester:
         if self.stopped is not None:
             self._leave_pending(part, _STOPPED)
             return False
+        if retry.throttled and retry.retry_after is not None:
+            self._pace.hold(retry.retry_after)
         delay = backoff(
             self._policy,
             attempts=len(part.attempts),
@@ -334,8 +336,6 @@ class EventBridgeIngester:
         if isinstance(delay, GiveUp):
             self._give_up(part, delay, retry)
             return False
-        if retry.throttled and retry.retry_after is not None:
-            self._pace.hold(retry.retry_after)
         self._tell_retry(part, delay)
         if not await self._pace.wait(delay):
             self._leave_pending(part, _STOPPED)
