@@ -137,6 +137,8 @@ class Transport(httpx.AsyncBaseTransport):
                 self._idle.setdefault(origin, []).append(connection)
             else:
                 connection.close()
+                if kept is not None and not connection.has_heard:
+                    self._close_idle(origin)  # whatever ended it in silence has most likely ended them all
 
     def _kept(self, origin: Origin) -> Connection | None:
         idle = self._idle.get(origin, [])
@@ -173,12 +175,14 @@ class Transport(httpx.AsyncBaseTransport):
             raise
         return way
 
+    def _close_idle(self, origin: Origin) -> None:
+        for connection in self._idle.pop(origin, []):
+            connection.close()
+
     async def aclose(self) -> None:
         """Close all connections."""
-        for connections in self._idle.values():
-            for connection in connections:
-                connection.close()
-        self._idle.clear()
+        for origin in list(self._idle):
+            self._close_idle(origin)
         for way in self._ways.values():
             if way.by_proxy is not None:
                 await way.by_proxy.aclose()

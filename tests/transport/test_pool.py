@@ -186,6 +186,39 @@ def test_a_connection_that_ends_as_it_is_used_again(tmp_path: Path) -> None:
     assert len(heard) == 5
 
 
+@pytest.mark.parametrize(("is_cut", "error"), [(True, httpx.ReadError), (False, httpx.ReadTimeout)])
+def test_connections_that_died_together(is_cut: bool, error: type[Exception]) -> None:  # noqa: FBT001
+    """A firewall has forgotten all idle connections: one request finds that out, and the next goes by a new one."""
+    came: list[asyncio.Task[None] | None] = []
+    both = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(asyncio.current_task())
+        if len(came) == 2:
+            both.set()
+        await reader.readuntil(b"{}")
+        await both.wait()
+        writer.write(OK)
+        if await reader.read(2) and not is_cut:
+            await reader.read()
+        writer.transport.abort()
+
+    async def run() -> int:
+        server = await asyncio.start_server(serve, "127.0.0.1")
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/ingest"
+        transport = Transport(ssl.create_default_context, most=1000)
+        async with server, httpx.AsyncClient(transport=transport, timeout=2) as client:
+            await asyncio.gather(client.post(url, content=b"{}"), client.post(url, content=b"{}"))
+            with pytest.raises(error):
+                await client.post(url, content=b"{}")
+            status = (await client.post(url, content=b"{}")).status_code
+        await asyncio.wait(filter(None, came))
+        return status
+
+    assert asyncio.run(run()) == 200
+    assert len(came) == 3
+
+
 def test_connection_close_is_obeyed() -> None:
     """A server that closes after each answer gets a connection for each request."""
     answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
