@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 
 from eventbridge_cli.errors import EbingestError
 
@@ -19,22 +20,22 @@ class Ending:
     def __init__(self, grace: float) -> None:
         self.error: EbingestError | None = None
         self._grace = grace
-        self._until: float | None = None  # on the loop's clock
-        self._under_way: set[asyncio.Timeout] = set()
+        self._began: float | None = None  # on the loop's clock
+        self._under_way: dict[asyncio.Timeout, float] = {}  # and how long each may go on
 
     def begin(self, error: EbingestError) -> bool:
         """End the run. The first error stands: False if there was one."""
         if self.error is not None:
             return False
         self.error = error
-        self._until = asyncio.get_running_loop().time() + self._grace
+        self._began = asyncio.get_running_loop().time()
         for limit in self._under_way:
             self._cut_short(limit)
         return True
 
     @asynccontextmanager
-    async def limited(self, seconds: float | None = None) -> AsyncIterator[None]:
-        """Take no longer than so many seconds, nor than the grace once the run ends.
+    async def limited(self, seconds: float | None = None, *, grace: float = inf) -> AsyncIterator[None]:
+        """Take no longer than so many seconds, nor than the grace once the run ends, or this one if it is shorter.
 
         Raises:
             TimeoutError: it would.
@@ -42,12 +43,13 @@ class Ending:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                self._under_way.add(limit)
+                self._under_way[limit] = min(grace, self._grace)
                 self._cut_short(limit)
                 yield
         finally:
-            self._under_way.discard(limit)
+            self._under_way.pop(limit, None)
 
     def _cut_short(self, limit: asyncio.Timeout) -> None:
-        if self._until is not None and not limit.expired():
-            limit.reschedule(min(self._until, limit.when() or self._until))
+        if self._began is not None and not limit.expired():
+            until = self._began + self._under_way[limit]
+            limit.reschedule(min(until, limit.when() or until))

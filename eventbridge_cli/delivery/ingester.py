@@ -36,6 +36,7 @@ CLIENT_VERSION = "2.0.0"
 """The `X-Genesys-Platform-Client-Version` that the endpoint asks for."""
 
 _STOPPED = "the run was stopped"
+_TOKEN_GRACE = 1.0  # seconds: nothing would be sent with it, but all that wait are told why there is none
 _BREAKER = 5  # chunks in a row that could not be delivered, after which the run ends
 
 
@@ -187,7 +188,7 @@ class EventBridgeIngester:
         if failed is None and (token := self._auth.current) is not None:
             return token
         with suppress(TimeoutError):
-            async with self._ending.limited():
+            async with self._ending.limited(grace=_TOKEN_GRACE):
                 return await (self._auth.token() if failed is None else self._auth.renew(failed))
         return None
 
