@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from eventbridge_cli import __version__
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer
-from eventbridge_cli.errors import EndpointError
+from eventbridge_cli.errors import CredentialsError, EndpointError
 from eventbridge_cli.excerpt import bare
 from eventbridge_cli.transport.certificates import certificates, check_certificates
 from eventbridge_cli.transport.message import head
@@ -23,6 +23,7 @@ REQUEST_ID = "X-Request-Id"
 """The one header that is another for each request; a UUID's characters may stand in any header."""
 
 _CONNECT_SECONDS = 10.0
+_LOG_IN_FIRST = "407"  # Proxy Authentication Required
 
 _WRONG_NAME = (
     "Give the host the name that its certificate has, in GENESYS_ENV, GENESYS_TOKEN_URL or GENESYS_INGEST_URL, "
@@ -104,6 +105,7 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
     """POST and wait for the answer, or for the lack of one. Of an answer that breaks off, its head is one, too.
 
     Raises:
+        CredentialsError: a proxy wants to know who asks.
         EndpointError: the server's certificate is not trusted, or the URL can't be spoken to at all.
     """
     try:
@@ -117,6 +119,12 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         if untrusted := distrust(error, bare(url)):
             raise untrusted from error
+        if isinstance(error, httpx.ProxyError) and str(error).startswith(_LOG_IN_FIRST):
+            raise CredentialsError(
+                f"The proxy in between does not let this tool through to {bare(url)} (HTTP {_LOG_IN_FIRST}).",
+                "Give the proxy's URL a user name and password that it knows, "
+                "as in HTTPS_PROXY=http://user:password@host:8080, then run again.",
+            ) from error
         return NoAnswer("no_connection", sent=False)
     except (httpx.TimeoutException, TimeoutError):
         return NoAnswer("timeout", sent=True)

@@ -162,7 +162,7 @@ def test_a_tunnel_serves_one_request_after_the_other(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"HTTP/1.1 407 Who are you?\r\nContent-Length: 3\r\n\r\nyou", "407 Who are you"),
+        (b"HTTP/1.1 403 Not there!\r\nContent-Length: 2\r\n\r\nno", "403 Not there"),
         (b"HTTP/1.0 502\r\n\r\n", "502"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + OK, "more than that it would connect"),
         (b"", "no answer that is HTTP"),
@@ -184,6 +184,21 @@ def test_a_proxy_that_does_not_connect(answer: bytes, reason: str, monkeypatch: 
         with pytest.raises(httpx.ProxyError, match=reason):
             post("https://api.example/ingest")
         assert answers("https://api.example/ingest") == [NoAnswer("no_connection", sent=False)]
+
+
+@pytest.mark.parametrize("command", ["ingest", "token"])
+def test_a_proxy_that_wants_a_log_in(tmp_path: Path, command: str) -> None:
+    """It is asked once, and the run ends with exit 3 and how to log in: to come again later is of no use."""
+    refusal = b"HTTP/1.1 407 Who are you?\r\nContent-Length: 3\r\n\r\nyou"
+    with serving([refusal], read_all=False) as (address, heard):
+        env = {"HTTPS_PROXY": address.removesuffix("/ingest").replace("://", "://me:s3cr3t@")}
+        env |= {"GENESYS_ENV": "mypurecloud.de", "GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s"}
+        run = ebingest(command, cwd=tmp_path, env=env, stdin=lines(3), check=[3])
+    assert len(heard) == 1
+    assert b"proxy" in run.stderr
+    assert b"HTTP 407" in run.stderr
+    assert b"HTTPS_PROXY=http://user:password@" in run.stderr
+    assert b"s3cr3t" not in run.stderr
 
 
 @pytest.mark.parametrize(("answer", "status"), [(BUSY, 503), (OK, 200)], ids=["error", "success"])
