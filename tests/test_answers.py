@@ -217,6 +217,17 @@ def test_an_answer_that_quotes_the_request_gives_nothing_away(tmp_path: Path) ->
     assert "not allowed" not in (tmp_path / "ingestion_audit.jsonl").read_text()
 
 
+@pytest.mark.parametrize("errors", [[], [{"index": 0, "message": "no to Bearer token-0"}]], ids=["halved", "named"])
+def test_a_refusal_that_quotes_the_token_does_not_give_it_away(tmp_path: Path, errors: list[dict[str, Any]]) -> None:
+    """What the platform says of an event is shown and kept without the token."""
+    script = {"always": {"status": 400, "body": {"message": "no to Bearer token-0", "errors": errors}}}
+    got = run(tmp_path, script, line(), "--verbose")
+    assert (got.code, got.summary["counts"]["refused"]) == (1, 1)
+    assert "no to Bearer …" in got.stderr
+    for text in (got.stderr, json.dumps(got.summary), *(path.read_text() for path in tmp_path.glob("*.*json*"))):
+        assert "token-0" not in text
+
+
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_passing_failures_are_retried_under_the_same_id(tmp_path: Path, status: int) -> None:
     """A passing failure: the same body goes again with the same request id, and each attempt is on record."""

@@ -5,7 +5,7 @@ import json
 import random
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlencode
 
 import httpx
@@ -48,6 +48,11 @@ class Credentials(Struct, frozen=True):
     scope: str
     region: str
     access_token: SecretText | None = None
+
+    @property
+    def basic(self) -> str:
+        """Id and secret as a request shows them (RFC 7617)."""
+        return b64encode(f"{self.client_id}:{self.client_secret.get_secret_value()}".encode()).decode()
 
 
 class GenesysAuth:
@@ -156,13 +161,12 @@ class GenesysAuth:
     async def _ask(self) -> Answer | NoAnswer:
         who = self._credentials
         form = urlencode({"grant_type": "client_credentials", "scope": who.scope})
-        basic = b64encode(f"{who.client_id}:{who.client_secret.get_secret_value()}".encode()).decode()
         return await post(
             self._client,
             who.token_url,
             content=form.encode(),
             headers={
-                "Authorization": f"Basic {basic}",
+                "Authorization": f"Basic {who.basic}",
                 "Content-Type": "application/x-www-form-urlencoded",
                 "Accept": "application/json",
             },
@@ -195,9 +199,11 @@ class GenesysAuth:
         """What an answer other than 200 says: that credentials are not known, or that this is no token endpoint."""
         where = self._credentials
         page = answer.body.lstrip().startswith(b"<")
-        said = "an HTML page" if page else _oauth_error(answer.body, where.client_secret.get_secret_value())
+        is_error = answer.status >= 400  # noqa: PLR2004 - of another answer, any part may be a token
+        secrets = [where.client_secret.get_secret_value().encode(), where.basic.encode()]
+        said = "an HTML page" if page else _oauth_error(answer.body, secrets) if is_error else ""
         status = f"HTTP {answer.status}{': ' + said if said else ''}"
-        elsewhere = answer.status < 400 or answer.status in NOT_THERE  # noqa: PLR2004
+        elsewhere = not is_error or answer.status in NOT_THERE
         if elsewhere or (page and answer.status not in _REFUSALS):
             return EndpointError(f"{bare(where.token_url)} is no token endpoint ({status}).", _CHECK_URL)
         remedy = (
@@ -215,14 +221,14 @@ def _what_came(answer: Answer | NoAnswer) -> str:
     return f"HTTP {answer.status}{'' if answer.whole else ', which broke off'}"
 
 
-def _oauth_error(body: bytes, secret: str) -> str:
+def _oauth_error(body: bytes, secrets: Sequence[bytes]) -> str:
     """The `error` and `error_description` of RFC 6749, section 5.2, in short."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return excerpt(body, sent=[secret.encode()])
+        return excerpt(body, sent=secrets)
     if not isinstance(document, dict):
         return ""
     description = document.get("error_description") or document.get("description")
     text = " ".join(str(part) for part in (document.get("error"), description) if part)
-    return excerpt(text.encode(errors="replace"), sent=[secret.encode()])
+    return excerpt(text.encode(errors="replace"), sent=secrets)

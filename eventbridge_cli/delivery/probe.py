@@ -99,14 +99,15 @@ async def try_ingest(client: httpx.AsyncClient, url: str, token: Token) -> Answe
         EndpointError: there is no ingest endpoint, or it can't be spoken to.
         PendingError: it takes no requests for now.
     """
+    secret = token.value.get_secret_value()
     headers = {
-        "Authorization": f"Bearer {token.value.get_secret_value()}",
+        "Authorization": f"Bearer {secret}",
         "Content-Type": "application/json",
         "X-Genesys-Platform-Client-Version": CLIENT_VERSION,
         "X-Request-Id": _EMPTY.request_id,
     }
     answer = await post(client, url, content=_EMPTY.body, headers=headers)
-    match verdict(answer, _EMPTY.events, url=url, now=time.time()):
+    match verdict(answer, _EMPTY.events, url=url, now=time.time(), secret=secret):
         case Renew():
             raise CredentialsError(
                 "The ingest endpoint does not accept the token (HTTP 401).",

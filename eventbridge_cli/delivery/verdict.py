@@ -134,14 +134,14 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
         return Retry(answer.kind, throttled=answer.kind == "timeout", at_once=answer.stale)
     status = answer.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return _accepted(answer, events)
+        return _accepted(answer, events, secret)
     if status == HTTPStatus.UNAUTHORIZED:
         return Renew()
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         limit = _LIMIT.search(answer.body.decode(errors="replace"))
         return Halve(int(limit[1]) if limit else None)
     if status in _ABOUT_THE_EVENTS:
-        return _about_the_events(answer, events)
+        return _about_the_events(answer, events, secret)
     server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
     if status in _PASSING or server_error:
         wait = retry_after(answer.headers, now)
@@ -149,16 +149,16 @@ def verdict(answer: Answer | NoAnswer, events: Sequence[Event], *, url: str, now
     return Stop(_stop(answer, url, excerpt(answer.body, sent=[secret.encode(), *(event.body for event in events)])))
 
 
-def _about_the_events(answer: Answer, events: Sequence[Event]) -> Sift | Retry:
+def _about_the_events(answer: Answer, events: Sequence[Event], secret: str) -> Sift | Retry:
     """Nothing was taken. An event is bad only if the server names it alone; that it may be retried says it is not."""
-    named, _, _ = _named(answer.document.get("errors"), events)
+    named, _, _ = _named(answer.document.get("errors"), events, secret)
     refused = {index: error.message for index, error in named.items() if error.alone and not error.again}
     if not refused and any(error.again for error in named.values()):
         return Retry(f"http_{answer.status}")
-    return Sift(refused, excerpt(answer.body))
+    return Sift(refused, excerpt(answer.body, sent=[secret.encode()]))
 
 
-def _accepted(answer: Answer, events: Sequence[Event]) -> Accepted:
+def _accepted(answer: Answer, events: Sequence[Event], secret: str) -> Accepted:
     document = answer.document
     if not document and not answer.whole:
         return Accepted(warning="the answer broke off")
@@ -166,7 +166,7 @@ def _accepted(answer: Answer, events: Sequence[Event]) -> Accepted:
         return Accepted(warning="there was nothing to read in the answer")
     if not document and answer.body.strip() != b"{}":
         return Accepted(warning="the answer was not a JSON object")
-    named, strangers, odd = _named(document.get("errors", []), events)
+    named, strangers, odd = _named(document.get("errors", []), events, secret)
     warning = "the answer's errors[] could not be read" if odd else ""
     if strangers:
         warning = "the answer's errors[] name events that were not sent"
@@ -186,7 +186,7 @@ class _Error(NamedTuple):
     alone: bool
 
 
-def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], int, bool]:
+def _named(errors: object, events: Sequence[Event], secret: str) -> tuple[dict[int, _Error], int, bool]:
     """The events that `errors` names.
 
     Also how many entries name none of `events`, and whether some of it is no list of objects. An
@@ -205,7 +205,7 @@ def _named(errors: object, events: Sequence[Event]) -> tuple[dict[int, _Error], 
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(events):
             indices = [index] if index in indices or not indices else [index, *indices]
         strangers += not indices
-        message = excerpt(str(error.get("message", "")).encode(errors="replace"))
+        message = excerpt(str(error.get("message", "")).encode(errors="replace"), sent=[secret.encode()])
         for each in indices:
             so_far = named.get(each, _Error("", again=True, alone=False))
             again = error.get("retryable") is True and so_far.again

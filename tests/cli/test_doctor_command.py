@@ -264,6 +264,12 @@ def test_the_ingest_endpoint_is_asked_without_an_event(
     assert [post["events"] for post in report.posts] == [[]]
 
 
+def test_an_answer_that_quotes_the_token_does_not_give_it_away(tmp_path: Path) -> None:
+    """What the endpoint says is told without the token that it was sent."""
+    report = against(tmp_path, {"always": {"status": 403, "body": {"message": "Bearer token-0 may not"}}})
+    assert "Bearer … may not" in report.findings["ingest"]["remedy"]
+
+
 def test_the_quota_is_shown(tmp_path: Path) -> None:
     """Where the platform tells its quota, doctor does so."""
     report = against(tmp_path, {"quota": {"allowed": 300, "window": 60}})

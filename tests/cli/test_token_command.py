@@ -104,6 +104,24 @@ def test_what_is_no_token_endpoint_is_named(tmp_path: Path, answer: dict[str, An
     assert "<" not in said
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 400, "body": {"error": "invalid_client", "error_description": "got Basic aWQ6czNjcjN0LWM0bjRyeQ=="}},
+        {"status": 401, "body": "who is Basic aWQ6czNjcjN0LWM0bjRyeQ==, or s3cr3t-c4n4ry?"},
+        {"status": 201, "body": "access_token=t0k3n-c4n4ry&token_type=bearer"},
+    ],
+    ids=["json", "text", "a token"],
+)
+def test_an_answer_that_quotes_a_secret_gives_nothing_away(tmp_path: Path, answer: dict[str, Any]) -> None:
+    """Neither the secret, as it is and as it was sent, nor a token in an answer that can't be understood is shown."""
+    with scripted({"tokens": [answer]}) as url:
+        env = {"GENESYS_ENV": url, "GENESYS_CLIENT_ID": "id", "GENESYS_CLIENT_SECRET": "s3cr3t-c4n4ry"}
+        said = ebingest("token", cwd=tmp_path, env=env, check=[3]).stderr.decode()
+    assert f"HTTP {answer['status']}" in said
+    assert not [word for word in ("aWQ6czNjcjN0", "c4n4ry") if word in said]
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 422])
 @pytest.mark.parametrize("body", [{"error": "invalid_client"}, PAGE], ids=["json", "page"])
 def test_a_refusal_is_one_of_the_credentials(tmp_path: Path, status: int, body: dict[str, str] | str) -> None:
