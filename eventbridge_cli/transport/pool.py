@@ -39,7 +39,7 @@ class Origin(NamedTuple):
         if url.scheme not in {"http", "https"}:
             raise httpx.UnsupportedProtocol(f"{url.scheme or 'a URL without a scheme'} is not spoken here")
         secure = url.scheme == "https"
-        return cls(secure, url.host, url.port or (443 if secure else 80))
+        return cls(secure, url.raw_host.decode(), url.port or (443 if secure else 80))
 
 
 class _Way(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 from raw_http import BUSY, CHUNKED, CLOSE, OK, post, serving, taking
 from support import audit_lines, ebingest, lines
 
-from eventbridge_cli.transport.pool import Transport
+from eventbridge_cli.transport.pool import Origin, Transport
 
 
 @pytest.mark.parametrize(
@@ -231,6 +231,12 @@ def test_silence_is_a_timeout() -> None:
     for answer in (b"|", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"):
         with serving([answer, OK]) as (url, _), pytest.raises(httpx.ReadTimeout):
             post(url, timeout=0.2)
+
+
+@pytest.mark.parametrize("name", ["bücher.example", "xn--bcher-kva.example", "xn--i-7iq.example", "xn--a.example"])
+def test_a_name_is_asked_for_as_it_is_written_in_the_dns(name: str) -> None:
+    """Whether IDNA 2008 knows its characters or not: there are hosts with a heart in their names."""
+    assert Origin.of(httpx.URL(f"https://{name}/")).host == name.replace("bücher", "xn--bcher-kva")
 
 
 def test_nobody_listens() -> None:
