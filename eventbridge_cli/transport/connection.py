@@ -102,7 +102,9 @@ class Connection(asyncio.Protocol):
         self.reusable = False
         if self._has_final_head and not self._reply.has_length and exc is None:
             self._succeed(reusable=False)  # such an answer ends where the connection does
-        self._break_off(httpx.ReadError("the connection was lost"))
+        lost = httpx.ReadError("the connection was lost")
+        lost.__cause__ = exc
+        self._break_off(lost)
 
     def on_message_begin(self) -> None:
         if self._wanted is None or self._wanted.done():

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import struct
 import threading
 from pathlib import Path
 
@@ -231,6 +232,18 @@ def test_silence_is_a_timeout() -> None:
     for answer in (b"|", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"):
         with serving([answer, OK]) as (url, _), pytest.raises(httpx.ReadTimeout):
             post(url, timeout=0.2)
+
+
+def test_what_has_ended_a_connection_is_told() -> None:
+    """What the system says of it, or TLS, is the cause of the error, where doctor finds it."""
+
+    def reset(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with taking(reset, secure=False) as (url, _), pytest.raises(httpx.ReadError) as caught:
+        post(url)
+    assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
 @pytest.mark.parametrize("name", ["bücher.example", "xn--bcher-kva.example", "xn--i-7iq.example", "xn--a.example"])
