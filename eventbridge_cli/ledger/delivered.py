@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -133,6 +133,8 @@ class DeliveredStore:
                 check_file(path)  # SQLite says no more than that it can't
                 if not path.stat().st_size:
                     self._set_aside()  # or it would be taken for a new one
+            else:
+                self._make()
             try:
                 self._connection = self._open(lambda connection: self._prepare(connection, run, remember_days))
             except sqlite3.DatabaseError as error:
@@ -143,6 +145,17 @@ class DeliveredStore:
             # Look-ups come from the reading thread; a connection of their own keeps them out of commits' way.
             self._look_up = self._open(lambda _: None)
             prepare_delivery(self._connection, destinations)
+
+    def _make(self) -> None:
+        """Make an empty database under another name first: half of one would be taken for damaged by the next run."""
+        aside = self._path.with_name(f".{self._path.name}.part")
+        aside.unlink(missing_ok=True)
+        with closing(sqlite3.connect(aside)) as connection:
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.executescript(_SCHEMA + OUTBOX_SCHEMA)
+        for ending in ("-wal", "-shm"):  # of one that is gone: SQLite would write what they hold into this one
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+        aside.rename(self._path)
 
     def _open(self, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
         def begin(connection: sqlite3.Connection) -> None:
@@ -171,8 +184,7 @@ class DeliveredStore:
     def _set_aside(self) -> None:
         self.set_aside = self._path.with_name(f"{self._path.name}.damaged-{int(self._clock())}")
         self._path.rename(self.set_aside)
-        for ending in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+        self._make()
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The keys among `keys` that earlier runs delivered, each with the name of the run that did."""

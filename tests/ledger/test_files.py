@@ -224,6 +224,35 @@ def test_a_damaged_store_is_set_aside(tmp_path: Path, rubbish: bytes) -> None:
         assert store.find(keys(1)) == dict.fromkeys(keys(1), "run")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
+def test_a_store_that_could_not_be_made_is_no_damaged_one(tmp_path: Path) -> None:
+    """A disk that is full as the store is made leaves nothing that the next run would take for damaged."""
+    code = (
+        "import resource; from pathlib import Path\n"
+        "from eventbridge_cli.errors import StorageError\n"
+        "from eventbridge_cli.ledger.delivered import DeliveredStore\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try: DeliveredStore(Path('keys.sqlite3'), 'run', remember_days=7)\n"
+        "except StorageError: print('full')\n"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path) == b"full\n"
+    with DeliveredStore(tmp_path / "keys.sqlite3", "next", remember_days=7) as store:
+        assert store.set_aside is None
+
+
+def test_a_new_store_takes_nothing_from_one_that_is_gone(tmp_path: Path) -> None:
+    """What SQLite has left beside a store that somebody removed does not get into the new one."""
+    path = tmp_path / "keys.sqlite3"
+    with DeliveredStore(path, "run", remember_days=7) as store:
+        store.commit(b"".join(keys(1)))
+        left = path.with_name("keys.sqlite3-wal").read_bytes()
+    path.unlink()
+    path.with_name("keys.sqlite3-wal").write_bytes(left)
+    with DeliveredStore(path, "next", remember_days=7) as store:
+        assert store.is_empty
+        assert store.set_aside is None
+
+
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_a_store_that_may_not_be_written(tmp_path: Path) -> None:
     """It is a matter of rights, not of space, and running again would not mend it."""
