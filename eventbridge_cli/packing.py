@@ -10,7 +10,12 @@ else:
 UnpackingError = zstd.ZstdError
 """What `unpacked` raises."""
 
-_COMPRESSOR = zstd.ZstdCompressor(level=1)  # that takes less time than writing what it saves
+_COMPRESSOR = zstd.ZstdCompressor(
+    options={
+        zstd.CompressionParameter.compression_level: 1,  # that takes less time than writing what it saves
+        zstd.CompressionParameter.checksum_flag: 1,  # or much of what is damaged would unpack to another text
+    }
+)
 
 
 def packed(text: bytes) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lake_support import entry
+from msgspec.structs import replace
 from support import damage, event, line
 
 from eventbridge_cli.chunks import Chunk
@@ -49,6 +50,19 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         assert take(outbox, EVENTS).entries == tuple(map(entry, range(3)))
         assert [each.receipt for each in take(outbox).entries] == [entry(number).receipt for number in range(3)]
         assert all(each.bodies == () for each in take(outbox).entries)
+
+
+def test_what_is_damaged_does_not_come_out_as_something_else() -> None:
+    """Whichever byte of what is packed has changed on the disk: it is found, and nothing else is handed over for it."""
+    whole = entry(0)
+    assert whole.packed_bodies is not None
+    for index, byte in enumerate(whole.packed_bodies):
+        changed = bytearray(whole.packed_bodies)
+        changed[index] = byte ^ 0x20
+        try:
+            assert replace(whole, packed_bodies=bytes(changed)).bodies == whole.bodies
+        except StorageError:
+            continue
 
 
 def test_a_batch_stays_what_it_is_until_it_is_done(tmp_path: Path) -> None:
