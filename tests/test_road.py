@@ -17,6 +17,8 @@ import pytest
 from conftest import Server
 from support import SAMPLES, audit_lines, clean_environment, ebingest, event, line, lines
 
+from eventbridge_cli.ledger.audit import LINE_BEGIN
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -340,6 +342,30 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, server: Server) -
     ebingest("audit", "verify", cwd=tmp_path, check=[0])
     assert {sent["interactionId"] for sent in server.events()} == {f"interaction-{n}" for n in range(1000)}
     assert os.stat(tmp_path / "ingestion_audit.jsonl").st_size > 80000  # noqa: PTH116
+
+
+def test_a_run_without_a_start_has_no_end(tmp_path: Path, server: Server) -> None:
+    """There is room for the last line of a run and not for its first: neither is written, and nothing stays unsettled.
+
+    What a run was about stands in its first line alone, so that no later one could be told to have gone on with it.
+    """
+    inputs = [f"{number:0200}.ndjson" for number in range(5)]
+    for name in inputs:
+        (tmp_path / name).write_bytes(lines(1))
+    audit = tmp_path / "ingestion_audit.jsonl"
+    audit.write_bytes(LINE_BEGIN + b"x" * 1_000_000 + b'"}\n')  # no other file of the run is as large
+    before = audit.read_bytes()
+    limit = "import os,resource,sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); "
+    limit += "os.execv(sys.executable, sys.argv[2:])"
+    command = [sys.executable, "-c", limit, str(len(before) + 900), sys.executable, "-m", "eventbridge_cli", "ingest"]
+    env = clean_environment(tmp_path, **server.settings)
+    run = subprocess.run([*command, *inputs], cwd=tmp_path, env=env, capture_output=True, check=False, timeout=60)
+    assert run.returncode == 5, run.stderr.decode()
+    assert b"can't be written" in run.stderr
+    assert audit.read_bytes() == before
+    ebingest("ingest", *inputs, cwd=tmp_path, env=server.settings, check=[0])
+    status = ebingest("status", "-o", "json", cwd=tmp_path, env=server.settings, check=[0])
+    assert json.loads(status.stdout)["unsettled"] == []
 
 
 def test_a_device_that_is_full(tmp_path: Path, server: Server) -> None:

@@ -69,10 +69,12 @@ class Ledger:
         self._letters = letters
         self._observe = observe
         self._outgoing = outgoing
+        self._has_begun = False
 
     def begin(self, **about: object) -> None:
         """Enter the start of the run."""
         self._audit.write("RUN_STARTED", mended_bytes=self._audit.mended, **about)
+        self._has_begun = True
 
     def note(self, fact: Fact) -> None:
         """Enter a fact.
@@ -126,6 +128,8 @@ class Ledger:
     ) -> Summary:
         """Draw the account and enter the end of the run. If that can't be written down, the run has ended for it.
 
+        A run whose start could not be entered has no end there either: it would be one that nobody knows to go on with.
+
         Args:
             error: what ended it early.
             replay_of: the runs whose dead letters it sent again, with the number of letters.
@@ -139,6 +143,8 @@ class Ledger:
             files["dead_letters"] = str(self._letters.path)
         drawn = partial(summarize, self.tally, run=self.run, files=files, sync_required=sync_required)
         summary = drawn(error=error)
+        if not self._has_begun:
+            return summary
         try:
             self._audit.write(
                 "RUN_FINISHED",
