@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -40,7 +40,8 @@ def locked(folder: Path, name: str, what: str, *, wait: float = 0.0) -> Iterator
     try:
         yield
     finally:
-        pid_file.unlink(missing_ok=True)
+        with suppress(OSError):  # it tells nobody anything without the lock; some file systems can't unlink when full
+            pid_file.unlink()
         lock.release()
 
 

@@ -1,5 +1,6 @@
 """The files of the ledger: whole lines, kept keys, locks that end with their process."""
 
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from eventbridge_cli.ledger.audit import CHAIN_START, LINE_BEGIN, AuditLogger, l
 from eventbridge_cli.ledger.book import Places, opened
 from eventbridge_cli.ledger.dead_letters import DeadLetters
 from eventbridge_cli.ledger.delivered import DeliveredStore
-from eventbridge_cli.ledger.lock import locked
+from eventbridge_cli.ledger.lock import holder, locked
 from eventbridge_cli.ledger.remembered import remembered
 
 
@@ -288,6 +289,19 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         holder.kill()
     with locked(tmp_path, "name", "it"):
         assert (tmp_path / "name.pid").read_text(encoding="ascii") == str(os.getpid())
+
+
+def test_a_pid_file_that_stays_is_no_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full, or read-only by now, and lets nothing be removed: the lock is let go of all the same."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full, locked(tmp_path, "name", "it"):
+        full.setattr(Path, "unlink", refuse)
+    assert holder(tmp_path / "name.lock") is None
+    with locked(tmp_path, "name", "it"):
+        pass
 
 
 def test_a_look_at_the_lock_keeps_no_run_from_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
