@@ -51,7 +51,7 @@ from eventbridge_cli.ledger.tally import Tally
 from eventbridge_cli.settings import Settings
 from eventbridge_cli.signals import Deadline, ends_when_asked, first_signal, interruptible
 from eventbridge_cli.strict import account_only, read_before
-from eventbridge_cli.sync import HandingOver, lanes_of
+from eventbridge_cli.sync import HandingOver, lanes_for_the_rest, lanes_of
 from eventbridge_cli.transport.proxies import checked_proxy
 from eventbridge_cli.wording import counted
 
@@ -130,8 +130,13 @@ def ingest(job: Job) -> Summary:
     ) as ledger:
         error: EbingestError | None = None
         delivered = None if job.resend or ledger.delivered.is_empty else ledger.delivered
+        database = store_path(places.state, scope)
         lake = HandingOver(
-            lanes, store_path(places.state, scope), note=ledger.note, warn=job.insist, grace=settings.sync_grace
+            (*lanes, *lanes_for_the_rest(settings, lanes, database)),
+            database,
+            note=ledger.note,
+            warn=job.insist,
+            grace=settings.sync_grace,
         )
         try:
             with interruptible() as whole:

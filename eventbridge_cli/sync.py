@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +12,9 @@ from typing import Any, Self
 from msgspec import Struct
 
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
-from eventbridge_cli.errors import StorageError
+from eventbridge_cli.errors import ConfigurationError, StorageError
 from eventbridge_cli.facts import Destination, HandOver
+from eventbridge_cli.lake.names import name_of, parts_of
 from eventbridge_cli.lake.opening import open_target
 from eventbridge_cli.lake.target import Content, Format, Target
 from eventbridge_cli.lake.worker import Worker
@@ -55,6 +56,28 @@ def lanes_of(settings: Settings) -> tuple[Lane, ...]:
     """
     opened = (open_lane(settings, url, settings.sync_content, settings.sync_format) for url in settings.sync)
     return tuple({lane.destination: lane for lane in opened}.values())
+
+
+def lanes_for_the_rest(settings: Settings, lanes: Sequence[Lane], database: Path) -> tuple[Lane, ...]:
+    """The same targets, for what earlier runs have left for them as other content or in another form.
+
+    What can't be opened, as without its library, is left to `ebingest sync`.
+
+    Raises:
+        StorageError: the outbox can't be read.
+    """
+    if not lanes:
+        return ()
+    urls = {name_of(parts_of(url)): url for url in settings.sync}
+    own = {lane.destination for lane in lanes}
+    with Outbox(database) as outbox:
+        waiting = outbox.destinations()
+    found = []
+    for each in waiting:
+        if each.target in urls and each not in own:
+            with suppress(ConfigurationError):
+                found.append(open_lane(settings, urls[each.target], each.content, each.form))
+    return tuple(found)
 
 
 def next_try(policy: Policy, tries: int, elapsed: float, retry_after: float | None) -> float | None:

@@ -163,6 +163,34 @@ def test_delivery_never_notices(place: Path, server: Server, answer: dict[str, A
     assert len(server.requests()) == CHUNKS
 
 
+def test_a_run_hands_on_what_was_left_as_something_else(place: Path, server: Server) -> None:
+    """Receipts that were left for a target go there with the next run, although that one hands over events."""
+    (place / "more.ndjson").write_bytes(line(COUNT))
+    with receiver({}, {"status": 400}) as url:
+        settings = server.settings | WEBHOOK
+        ebingest(*INGEST, "--sync", url, cwd=place, env=settings, check=[0])
+        how = ("-o", "json", "--sync", url, "--sync-content", "events", "--sync-required")
+        run = ebingest("ingest", "more.ndjson", *how, cwd=place, env=settings, check=[0])
+        assert synced(run) == [{"target": url, "synced": CHUNKS + 1, "pending": 0, "failed": 0, "message": ""}]
+        _, *taken = posts(url)
+    arrived = [json.loads(text) for post in taken for text in post["body"].splitlines()]
+    assert sum("request_id" in each for each in arrived) == CHUNKS
+    assert [each["interactionId"] for each in arrived if "interactionId" in each] == [f"interaction-{COUNT}"]
+
+
+def test_what_stays_as_something_else_is_required_too(place: Path, server: Server) -> None:
+    """What was left for a target as other content, and waits still, counts for `--sync-required`, and why is said."""
+    (place / "more.ndjson").write_bytes(line(COUNT))
+    with receiver({}, *[{"status": 500}] * 50) as url:
+        settings = server.settings | WEBHOOK
+        ebingest(*INGEST, "--sync", url, "--sync-grace", "0", cwd=place, env=settings, check=[0])
+        how = ("-o", "json", "--sync", url, "--sync-content", "events", "--sync-required", "--sync-grace", "0")
+        second = ebingest("ingest", "more.ndjson", *how, cwd=place, env=settings, check=[5])
+        [told] = synced(second)
+        assert told["pending"] == CHUNKS + 1
+        assert told["message"]
+
+
 def test_the_account_of_a_bad_day_is_the_same_with_a_lake(place: Path) -> None:
     """Refusals, retries and splits: the platform gets the same with a lake, and receipts name no refused event."""
     (place / "events.ndjson").write_bytes(lines(40) + b"rubbish\n" + line(41) + b"\n")

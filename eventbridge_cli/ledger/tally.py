@@ -39,7 +39,8 @@ class SyncCounts(Struct):
                 self.pending += fact.entries
             case SyncState.FAILED:
                 self.failed += fact.entries
-        self.message = fact.message
+        if fact.message or not (self.pending or self.failed):  # one target may have several lanes
+            self.message = fact.message
 
 
 class Tally(Account):
