@@ -89,17 +89,18 @@ class AppendedLines:
 
     def _last_line(self, size: int) -> tuple[bytes | None, bytes]:
         """The last line that has its line break, and what stands behind it."""
-        start, tail = size, b""
-        while start > 0:
+        start, blocks, breaks = size, [], 0
+        while start > 0 and breaks < 2:  # noqa: PLR2004 - the one behind the last line, and the one before it
             step = min(_BLOCK, start)
             start -= step
             os.lseek(self._file, start, os.SEEK_SET)  # what is written goes to the end all the same
-            tail = os.read(self._file, step) + tail
-            end = tail.rfind(b"\n")
-            begin = tail.rfind(b"\n", 0, end) if end >= 0 else -1
-            if begin >= 0 or (end >= 0 and start == 0):
-                return tail[begin + 1 : end], tail[end + 1 :]
-        return None, tail
+            blocks.append(os.read(self._file, step))
+            breaks += blocks[-1].count(b"\n")
+        tail = b"".join(reversed(blocks))
+        end = tail.rfind(b"\n")
+        if end < 0:
+            return None, tail
+        return tail[tail.rfind(b"\n", 0, end) + 1 : end], tail[end + 1 :]
 
     def _another_file(self, reason: str) -> ConfigurationError:
         return ConfigurationError(
@@ -114,6 +115,8 @@ class AppendedLines:
 
 
 def _is_object(text: bytes) -> bool:
+    if not text.lstrip().startswith(b"{"):  # what is something else may be a file of any size
+        return False
     try:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
