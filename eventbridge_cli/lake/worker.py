@@ -167,7 +167,7 @@ class Worker:
                 if not await self._hand_over():
                     return
         except EbingestError as error:
-            self._trouble = error.message
+            self._trouble = error.in_one_line
 
     async def _is_time(self) -> bool:
         """Wait until there is a batch to hand over. False if there never will be."""

@@ -311,7 +311,7 @@ def test_somebody_in_a_hurry_waits_for_nothing() -> None:
 @pytest.mark.parametrize(
     ("box_error", "lake_error", "message"),
     [
-        (StorageError("the disk is full"), None, "the disk is full"),
+        (StorageError("The disk is full.", "Free some."), None, "The disk is full. Free some."),
         (None, ZeroDivisionError("customer data"), "ZeroDivisionError, which is a bug of ebingest; please report it"),
     ],
 )
