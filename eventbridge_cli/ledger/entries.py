@@ -16,7 +16,7 @@ from eventbridge_cli.flow import Origin
 Count = Annotated[int, Meta(ge=0, le=10**15)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Status = Annotated[int, Meta(ge=0, le=999)]
-_YEARS = range(2000, 2200)
+_YEARS = range(1970, 2200)  # a clock that nobody has set begins in the first one
 
 Place = str
 """Where a record stands, as in `calls.ndjson:17`."""
@@ -46,7 +46,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         moment = self.moment
-        if moment.tzinfo is None or moment.year not in _YEARS:
+        if moment.tzinfo is None or moment.year not in _YEARS or moment.timestamp() < 0:
             raise ValueError("no time at which a run can be")
 
     @property

@@ -20,6 +20,7 @@ from eventbridge_cli.ledger.audit import CHAIN_START, LINE_BEGIN, AuditLogger, l
 from eventbridge_cli.ledger.book import Places, opened
 from eventbridge_cli.ledger.dead_letters import DeadLetters
 from eventbridge_cli.ledger.delivered import DeliveredStore
+from eventbridge_cli.ledger.history import runs_of, verify
 from eventbridge_cli.ledger.lock import holder, locked
 from eventbridge_cli.ledger.remembered import remembered
 
@@ -155,6 +156,14 @@ def test_each_line_carries_the_hash_of_the_one_before(tmp_path: Path) -> None:
     assert [entry["previous"] for entry in entries] == [CHAIN_START, *map(line_hash, raw[:-1])]
     assert entries[0]["time"] == "2026-03-02T09:15:00.000Z"
     assert [entry["run"] for entry in entries] == ["one", "one", "two", "two"]
+
+
+def test_lines_of_a_clock_that_nobody_has_set_are_whole(tmp_path: Path) -> None:
+    """A machine without a clock of its own begins in 1970: what it wrote is no other hand's."""
+    with AppendedLines(tmp_path / "audit", LINE_BEGIN) as lines:
+        AuditLogger(lines, "run", now=lambda: datetime(1970, 1, 1, tzinfo=UTC)).write("RUN_STARTED", inputs=["file"])
+    assert list(verify(tmp_path / "audit")) == []
+    assert [story.inputs for story in runs_of(tmp_path / "audit")] == [["file"]]
 
 
 def test_dead_letters_keep_the_record_as_it_was(tmp_path: Path) -> None:
