@@ -201,7 +201,7 @@ def _count_axis(axes: Axes) -> None:
 
 def _log_axis(axes: Axes, lowest: float, highest: float) -> None:
     """From the round number below all to the one above all, with each round number in between marked."""
-    first = max(bisect_right(_ROUND, lowest) - 1, 0)
+    first = min(max(bisect_right(_ROUND, lowest) - 1, 0), len(_ROUND) - 2)
     last = min(max(bisect_left(_ROUND, highest), first + 1), len(_ROUND) - 1)
     step = (last - first) // 5 + 1
     axes.set_ylim(_ROUND[first], _ROUND[last])

@@ -39,3 +39,11 @@ def test_the_durations_of_a_histogram_are_not_cut_off(bars: int) -> None:
     for number in range(bars):
         found.add(0.142 * 1.02**number)
     assert_whole(charts.histogram("run", "Latency of all requests", found))
+
+
+def test_latencies_beyond_the_last_round_number() -> None:
+    """A forged file may have them: the axis still goes from one round number to another, and nothing is said of it."""
+    buckets = Buckets()
+    buckets.at(0.25).latency.add(1e9)
+    run = RunTimeline("run", datetime(2026, 3, 2, tzinfo=UTC))
+    assert "<svg" in charts.latency("run", "Request latency", run, buckets)
