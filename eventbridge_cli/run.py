@@ -69,8 +69,9 @@ class Job(Struct, frozen=True, kw_only=True):
     """One ingest run, as it was asked for.
 
     `run` is its id. `items` gives the intake's chunks, where a process of its own makes them. `state` takes the place
-    of the settings' state folder. `watch` shows progress while the run lasts, `observe` is told each fact, `warn` what
-    the user should know although it does not end the run, and `insist` what even those have to know who want no words.
+    of the settings' state folder for a run against a sandbox. `watch` shows progress while the run lasts, `observe` is
+    told each fact, `warn` what the user should know although it does not end the run, and `insist` what even those have
+    to know who want no words.
     """
 
     settings: Settings
@@ -149,6 +150,7 @@ def ingest(job: Job) -> Summary:
                         resend=job.resend,
                         key=intake.key.paths,
                         replay=job.letters is not None,
+                        sandbox=job.state is not None,
                     )
                 with (
                     job.watch(ledger.tally, intake.meter),

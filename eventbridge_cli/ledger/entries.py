@@ -74,6 +74,7 @@ class Started(Entry, frozen=True, kw_only=True):
     strict: bool = False
     resend: bool = False
     replay: bool = False
+    sandbox: bool = False
 
 
 class _OfRecord(Entry, frozen=True, kw_only=True):

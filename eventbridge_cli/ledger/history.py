@@ -72,6 +72,7 @@ class RunStory(Struct):
     in_flight: dict[str, list[str]] = field(default_factory=dict)
     strict: bool = False
     replay: bool = False
+    sandbox: bool = False
     read_to_end: bool = True
     arrived: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
@@ -85,6 +86,7 @@ class RunStory(Struct):
         match entry:
             case entries.Started():
                 self.started, self.strict, self.replay = entry.time, entry.strict, entry.replay
+                self.sandbox = entry.sandbox
                 self.inputs, self.ingest_url = list(entry.inputs), entry.ingest_url
             case entries.Submitted():
                 self.in_flight[entry.request_id] = list(entry.places)

@@ -37,7 +37,7 @@ class Standing(Struct, frozen=True):
     """All of it. `dead` are the letters, by reason, whose records no replay has brought to their end since.
 
     Without a `last_run` there is no audit file, or no run in it. `unsettled` are the runs, the oldest first, that were
-    not complete, and whose inputs no later run has brought to their end.
+    not complete, and whose inputs no later run has brought to their end; what a sandbox was sent has gone with it.
     """
 
     scopes: list[Scope] = field(default_factory=list)
@@ -110,7 +110,7 @@ def _unreadable(path: Path, error: OSError) -> ConfigurationError:
 
 def _unsettled(stories: Sequence[RunStory]) -> list[RunStory]:
     found = _not_gone_over_again(stories, lambda later: later.is_complete)
-    return [story for story in found if not story.is_complete][::-1]
+    return [story for story in found if not (story.is_complete or story.sandbox)][::-1]
 
 
 def _not_gone_over_again(stories: Sequence[RunStory], counts: Callable[[RunStory], bool]) -> Iterator[RunStory]:

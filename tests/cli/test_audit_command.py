@@ -373,6 +373,16 @@ def test_status_names_every_run_that_is_not_settled(tmp_path: Path, server: Serv
     assert advice(tmp_path) == ["nothing: all is settled"]
 
 
+def test_status_is_done_with_what_a_sandbox_was_sent(tmp_path: Path) -> None:
+    """A run against a sandbox that was cut short leaves nothing to go on with: its state has gone, and so has it."""
+    (tmp_path / "big.ndjson").write_bytes(lines(20_000))
+    short = ("--sandbox", "--max-duration", "0.3", "--rate", "5/s")
+    ebingest("ingest", "big.ndjson", *short, cwd=tmp_path, check=[5])
+    report = json.loads(ebingest("status", "-o", "json", cwd=tmp_path, check=[0]).stdout)
+    assert (report["last_run"]["exit_code"], report["unsettled"], report["pending"]) == (5, [], 0)
+    assert advice(tmp_path) == ["nothing: all is settled"]
+
+
 def test_status_is_short_where_many_runs_are_not_settled(tmp_path: Path) -> None:
     """The newest are named, the others counted."""
     every = '"event":"RUN_STARTED","time":"2026-03-02T09:15:03Z","previous":"p","ingest_url":"u"'
