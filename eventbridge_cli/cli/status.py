@@ -89,7 +89,8 @@ def _runs(found: "Standing", audit: Path) -> Iterator[str]:
     for story in earlier[:_LISTED]:
         more = f" and {len(story.inputs) - 1:,} more" if len(story.inputs) > 1 else ""
         over = f" over {story.inputs[0]}{more}" if story.inputs else ""
-        yield f"Not settled: run {story.run}{over}: {_end(story)}"
+        elsewhere = f" to {story.ingest_url}" if story.ingest_url != last.ingest_url else ""
+        yield f"Not settled: run {story.run}{over}{elsewhere}: {_end(story)}"
     if len(earlier) > _LISTED:
         yield f"Not settled: {counted(len(earlier) - _LISTED, 'older run')}; see: ebingest audit show {audit}"
 

@@ -373,6 +373,20 @@ def test_status_names_every_run_that_is_not_settled(tmp_path: Path, server: Serv
     assert advice(tmp_path) == ["nothing: all is settled"]
 
 
+def test_status_says_where_a_run_went_if_not_where_the_last_one_did(tmp_path: Path, sandbox: SandboxProcess) -> None:
+    """What one endpoint has got settles nothing at another one, as where the address was wrong."""
+    (tmp_path / "some.ndjson").write_bytes(lines(3))
+    where = {"GENESYS_ENV": sandbox.url, "GENESYS_CLIENT_ID": sandbox.client_id}
+    where["GENESYS_CLIENT_SECRET"] = sandbox.client_secret
+    elsewhere = where | {"GENESYS_INGEST_URL": f"{sandbox.url}/nowhere"}
+    ebingest("ingest", "some.ndjson", cwd=tmp_path, env=elsewhere, check=[3])
+    text = ebingest("status", cwd=tmp_path, check=[0]).stdout.decode()
+    assert "/nowhere" not in text
+    ebingest("ingest", "some.ndjson", cwd=tmp_path, env=where, check=[0])
+    text = ebingest("status", cwd=tmp_path, check=[0]).stdout.decode()
+    assert f" over some.ndjson to {sandbox.url}/nowhere: exit 3; " in text
+
+
 def test_status_is_done_with_what_a_sandbox_was_sent(tmp_path: Path) -> None:
     """A run against a sandbox that was cut short leaves nothing to go on with: its state has gone, and so has it."""
     (tmp_path / "big.ndjson").write_bytes(lines(20_000))
