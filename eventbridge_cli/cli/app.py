@@ -12,7 +12,7 @@ import typer
 
 from eventbridge_cli import __version__
 from eventbridge_cli.cli.parameters import PRINTS_JSON, Command, Group
-from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, is_about_output, known
+from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, UsageError, is_about_output, known
 
 # Nothing can be read from standard input, and nothing can be written to standard output.
 _STREAMS = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
@@ -54,9 +54,13 @@ class _Commands(Group):
             return super().invoke(ctx)
         except EbingestError as error:
             _tell(error)
-            if ctx.meta.get(PRINTS_JSON):
-                typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": error.as_dict()}))
+            _print(error, ctx)
             raise typer.Exit(error.exit_code) from None
+        except Exception as error:
+            # Typer tells people itself what it can't make sense of. Its class of such errors has no public name.
+            if hasattr(error, "format_message"):
+                _print(UsageError(error.format_message(), "See --help for what it takes."), ctx)
+            raise
 
 
 app = typer.Typer(
@@ -138,6 +142,11 @@ def _open_what_is_closed() -> None:
 def _let_go(stream: TextIO) -> None:
     """Write what is left to nowhere: Python would try to flush it at the end, and take the failure for its own."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _print(error: EbingestError, ctx: typer.Context) -> None:
+    if ctx.meta.get(PRINTS_JSON):
+        typer.echo(json.dumps({"exit_code": error.exit_code, "stopped": error.as_dict()}))
 
 
 def _tell(error: EbingestError) -> None:

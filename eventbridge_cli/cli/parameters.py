@@ -7,6 +7,7 @@ says what is wrong with it. This rests on names of typer's that may go: things t
 Typer breaks the lines of help where the docstring breaks them, whatever the width of the terminal.
 """
 
+import re
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,9 @@ _NAMES = ("process_value", "required", "callback", "default", "multiple", "nargs
 
 PRINTS_JSON = "prints_json"
 """Where the context of a command line tells whether its command was asked for JSON."""
+
+
+_ASKS_FOR_JSON = re.compile(r"(?:^|\0)(?:-[a-z]*o\0?|--output[\0=])json(?:\0|$)")
 
 
 class _Ours:
@@ -35,6 +39,12 @@ class _Ours:
 
 class Command(_Ours, TyperCommand):
     """A command with such parameters and such help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take its command line apart; if that fails, JSON may have been asked for all the same."""
+        has_formats = any(each.name == "output" and each.default == "text" for each in self.params)
+        ctx.meta[PRINTS_JSON] = has_formats and _ASKS_FOR_JSON.search("\0".join(args)) is not None
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run it; whoever tells of an error is to know whether JSON was asked for."""

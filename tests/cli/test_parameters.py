@@ -1,5 +1,6 @@
 """What typer need not convert comes out as if it had; whatever else is given, typer converts and judges."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,33 @@ def test_what_is_given_is_typers_affair(tmp_path: Path) -> None:
     assert "Invalid value for '--jobs'" in wrong
     missing = ebingest("replay", cwd=tmp_path, check=[2]).stderr.decode()
     assert "Missing argument" in missing
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("ingest a --nope -o json", "No such option: --nope"),
+        ("validate -qo json --jobs 0", "Invalid value for '--jobs'"),
+        ("audit verify --output=json a b", "unexpected extra argument"),
+        ("replay -ojson", "Missing argument 'DEAD_LETTERS'."),
+        ("status --output json --audit", "'--audit' requires an argument"),
+    ],
+)
+def test_what_can_not_be_parsed_is_told_as_json(tmp_path: Path, command: str, said: str) -> None:
+    """Whoever asks for JSON gets a document however early a command ends."""
+    done = ebingest(*command.split(), cwd=tmp_path, check=[2])
+    document = json.loads(done.stdout)
+    assert document["exit_code"] == 2
+    assert document["stopped"]["code"] == "usage"
+    assert said in document["stopped"]["message"]
+    assert b"Error" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["ingest --nope", "dedupe -o json --nope", "report -o json --nope", "nope -o json"])
+def test_what_can_not_be_parsed_is_told_in_words(tmp_path: Path, command: str) -> None:
+    """A file may be called json."""
+    done = ebingest(*command.split(), cwd=tmp_path, check=[2])
+    assert (done.stdout, b"No such" in done.stderr) == (b"", True)
 
 
 @pytest.mark.parametrize("command", ["validate", "ingest", "replay"])
