@@ -300,6 +300,13 @@ def test_damaged_lines_are_named(folder: Path) -> None:
     assert "The audit file is not whole" in found.text
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no folder in which nobody can make one")
+def test_a_home_that_is_not_there(folder: Path) -> None:
+    """Nothing is said of a cache that can't be kept, as for the users of services."""
+    done = ebingest("report", cwd=folder, env={"HOME": "/proc/nobody"}, check=[0])
+    assert done.stderr.decode().splitlines() == ["Report of 1 run written to report.html."]
+
+
 def test_the_audit_file_is_never_written_over(folder: Path) -> None:
     """A page can't go where the audit file is."""
     before = (folder / FILE).read_bytes()
