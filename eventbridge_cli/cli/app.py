@@ -12,7 +12,15 @@ import typer
 
 from eventbridge_cli import __version__
 from eventbridge_cli.cli.parameters import PRINTS_JSON, Command, Group
-from eventbridge_cli.errors import EbingestError, ExitCode, StorageError, UsageError, is_about_output, known
+from eventbridge_cli.errors import (
+    EbingestError,
+    ExitCode,
+    StorageError,
+    UsageError,
+    is_about_output,
+    is_lack_of_space,
+    known,
+)
 
 # Nothing can be read from standard input, and nothing can be written to standard output.
 _STREAMS = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
@@ -117,7 +125,8 @@ def main() -> None:
             _tell(bug)
             sys.exit(bug.exit_code)
         _let_go(sys.stdout)
-        _tell(StorageError(f"Standard output can't be written: {error.strerror}.", "Free some space, then run again."))
+        remedy = "Free some space" if is_lack_of_space(error) else "Leave it open, or send it to a file"
+        _tell(StorageError(f"Standard output can't be written: {error.strerror}.", f"{remedy}, then run again."))
         sys.exit(StorageError.exit_code)
     finally:
         try:
