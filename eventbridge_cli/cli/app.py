@@ -118,7 +118,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks is shown as on standard error
     try:
-        app()
+        app(prog_name=app.info.name)  # or `python -m` would make one of its own, to which no completion can be bound
     except Exception as error:  # noqa: BLE001 - the last resort: whatever comes here is a bug, or about what is printed
         if not is_about_output(error):
             bug = known(error)

@@ -34,6 +34,13 @@ def test_the_exit_codes_have_a_line_each(tmp_path: Path) -> None:
     assert [int(row.split()[0]) for row in rows] == [0, 1, 2, 3, 4, 5, 6, 70]
 
 
+def test_completion_is_for_the_command_however_it_is_called(tmp_path: Path) -> None:
+    """A shell can complete `ebingest`, but not `python -m eventbridge_cli`."""
+    shown = ebingest("--show-completion", "bash", cwd=tmp_path, check=[0]).stdout.decode()
+    assert "_EBINGEST_COMPLETE=complete_bash" in shown
+    assert shown.splitlines()[-1].endswith(" ebingest")
+
+
 def test_the_opposite_of_a_flag_is_told(tmp_path: Path) -> None:
     """It has no column of its own."""
     shown = told(tmp_path, ("ingest",), 80)
