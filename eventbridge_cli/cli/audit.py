@@ -55,7 +55,9 @@ def verify(file: AuditFile = None, *, output: TextOrJson = Output.TEXT) -> None:
 def show(
     file: AuditFile = None,
     *,
-    interaction: Annotated[str, typer.Option(metavar="ID", help="What became of an interaction's events.")] = "",
+    interaction: Annotated[
+        str, typer.Option(metavar="ID", help="What became of an interaction's events, but for rejected ones.")
+    ] = "",
     place: Annotated[
         str, typer.Option(metavar="FILE:LINE", help="What became of a record; FILE[INDEX] for an item of an array.")
     ] = "",
@@ -97,7 +99,8 @@ def show(
         for (of_run, request_id), entry in unsettled.items():
             typer.echo(safe(f"{entry['time']}  run {of_run}: {request_id} has no outcome on record: unknown"))
         if not found:
-            typer.echo("Nothing on record.")
+            rejected = " A rejected record is found by its place alone: --place FILE:LINE" if interaction else ""
+            typer.echo(f"Nothing on record.{rejected}")
     raise typer.Exit(0 if found else 1)
 
 

@@ -316,6 +316,14 @@ def advice(folder: Path) -> list[str]:
     return [line.removeprefix("Next: ") for line in text.splitlines() if line.startswith("Next: ")]
 
 
+def test_an_interaction_whose_record_was_rejected(tmp_path: Path, server: Server) -> None:
+    """Nothing is on record under its id, which nobody has vouched for; it is said what is."""
+    ebingest("ingest", cwd=tmp_path, env=server.settings, stdin=line(1, schemaVersion=9), check=[1])
+    shown = ebingest("audit", "show", "--interaction", "interaction-1", cwd=tmp_path, check=[1]).stdout
+    assert b"A rejected record is found by its place alone: --place" in shown
+    assert b"INGESTION_REJECTED" in ebingest("audit", "show", "--place", "<stdin>:1", cwd=tmp_path, check=[0]).stdout
+
+
 def test_status_after_a_run_that_was_cut_short(tmp_path: Path, server: Server) -> None:
     """All that was read is delivered, but not all was read: the summary, the audit file and `status` say so."""
     text = lines(200) + b"x\n" * 3 + lines(5_000)
