@@ -89,6 +89,6 @@ class _Chunker:
             "",
             f"an event that makes a request of {ENVELOPE_BYTES + len(event.body):,} bytes",
             f"at most {self._max_bytes:,}",
-            "shorten it, or raise --chunk-bytes if the platform takes more",
+            "shorten it, or raise --chunk-bytes" if self._max_bytes < MAX_BYTES else "shorten it",
         )
         return Rejection(event.origin, Stage.CHUNK, Reason.OVERSIZED, (problem,), event.raw)

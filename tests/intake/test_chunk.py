@@ -84,6 +84,13 @@ def test_a_lone_oversized_event(over: int) -> None:
     assert [event.origin.line for event in rest.events] == [2, 4]
 
 
+def test_an_event_that_no_request_can_carry() -> None:
+    """Where the limit is the largest that there may be, nobody is told to raise it."""
+    (rejection,) = chunk(iter([made(1, 600_000)]))
+    assert isinstance(rejection, Rejection)
+    assert rejection.problems[0].remedy == "shorten it"
+
+
 def test_what_is_no_event_passes() -> None:
     """Rejections and duplicates pass through at once, and cut no chunk in two."""
     rejection = Rejection(Origin("x", 9), Stage.READ, Reason.INVALID_JSON, (Problem("a", "", "", "", ""),), b"")
