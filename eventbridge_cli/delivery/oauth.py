@@ -40,7 +40,10 @@ class Token(Struct, frozen=True):
 
 
 class Credentials(Struct, frozen=True):
-    """What the platform knows the client by, and where; `access_token` stands in for all of it."""
+    """What the platform knows the client by, and where; `access_token` stands in for all of it.
+
+    `region` is shown where the platform does not accept them, and has no other use.
+    """
 
     token_url: str
     client_id: str

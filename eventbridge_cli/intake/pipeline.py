@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from eventbridge_cli.bulk import Checked
 from eventbridge_cli.chunks import Item
+from eventbridge_cli.errors import UsageError
 from eventbridge_cli.flow import Duplicate, Event, RawRecord, Rejection
 from eventbridge_cli.intake.chunk import MAX_BYTES, MAX_EVENTS, chunk
 from eventbridge_cli.intake.cut import MAX_RECORD_BYTES, Glance
@@ -31,10 +32,25 @@ class Reader(Protocol):
 
 
 class Intake(Struct, frozen=True, kw_only=True):
-    """What to read, and how to look at it. Every call reads the sources anew.
+    """What to read, and how to look at it. Every call reads the sources anew; what can't be read is a `Rejection`.
 
-    `listed` says that the events of each chunk will be listed in a receipt, so that another process that makes the
-    chunks (`jobs`) may do that, too.
+    Args:
+        sources: as `resolve` finds them.
+        reader: takes records out of them.
+        strict: RFC 3339 times alone; an event with an unknown field is rejected.
+        max_record_bytes: a longer record is rejected.
+        key: what makes two events copies.
+        window: seconds of event time for which a key is remembered; None: for ever.
+        window_size: how many keys are remembered; None: all.
+        chunk_events: events in a request, at most.
+        chunk_bytes: bytes in a request, at most.
+        meter: follows the reading. Without a `total` the sources are taken for streams: nothing is held back.
+        jobs: processes that share the work, where the meter's `total` is known and large enough for that to pay.
+        listed: the events of each chunk will be listed in a receipt, so that another process that makes the chunks
+            may do that, too.
+
+    Raises:
+        UsageError: a request would hold no event.
     """
 
     sources: tuple[Source, ...]
@@ -49,6 +65,10 @@ class Intake(Struct, frozen=True, kw_only=True):
     meter: Meter = field(default_factory=Meter)
     jobs: int = 1
     listed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chunk_events < 1:
+            raise UsageError(f"Requests of {self.chunk_events:,} events carry none.", "Allow 1 at least.")
 
     @property
     def shared(self) -> int:

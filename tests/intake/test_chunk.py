@@ -12,8 +12,10 @@ from stages import chunk
 from support import line
 
 from eventbridge_cli.chunks import Chunk
+from eventbridge_cli.errors import UsageError
 from eventbridge_cli.flow import Duplicate, Event, Origin, Outcome, Problem, Reason, Rejection, Stage
 from eventbridge_cli.intake.chunk import ENVELOPE_BYTES
+from eventbridge_cli.intake.pipeline import Intake
 
 SMALLEST = len('{"n":"000","p":""}')
 
@@ -89,6 +91,13 @@ def test_an_event_that_no_request_can_carry() -> None:
     (rejection,) = chunk(iter([made(1, 600_000)]))
     assert isinstance(rejection, Rejection)
     assert rejection.problems[0].remedy == "shorten it"
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_requests_without_events(most: int) -> None:
+    """No number of those would carry anything: whoever asks for them is told, instead of waiting for ever."""
+    with pytest.raises(UsageError, match="carry none"):
+        Intake(sources=(), chunk_events=most)
 
 
 def test_what_is_no_event_passes() -> None:
