@@ -64,8 +64,9 @@ def folder_of(parts: SplitResult) -> Path:
     """
     folder = Path(url2pathname(parts.path))
     if parts.netloc not in {"", "localhost"} or not folder.is_absolute() or "\0" in str(folder):
+        shown = parts.geturl() if parts.netloc else f"file:{parts.path}"  # geturl would add the three slashes
         raise ConfigurationError(
-            f"{parts.geturl()} names no folder of this machine.",
+            f"{shown} names no folder of this machine.",
             "Give its whole path after three slashes, as in file:///data/lake.",
         )
     return folder

@@ -48,7 +48,7 @@ def test_a_query_is_not_shown() -> None:
     [
         ("/data/lake", "file:"),
         ("ftp://host/x", "ftp: is no kind of data lake"),
-        ("file:data", "no folder of this machine"),
+        ("file:data", "file:data names no folder of this machine"),
         ("file://server/data", "no folder of this machine"),
         ("file:///data/%00", "no folder of this machine"),
         ("s3://", "no place in a bucket"),
