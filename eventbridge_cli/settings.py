@@ -60,7 +60,9 @@ _TEXT = core_schema.str_schema()
 _SECRET = core_schema.no_info_after_validator_function(Secret, _TEXT)
 _PATH = core_schema.no_info_plain_validator_function(lambda path: Path(os.path.expanduser(path)))  # noqa: PTH111
 _FILE = core_schema.no_info_after_validator_function(_no_stream, _PATH)
-_SWITCH = core_schema.bool_schema()
+_SWITCH = core_schema.custom_error_schema(
+    core_schema.bool_schema(), custom_error_type="switch", custom_error_message="Input should be on or off"
+)
 _integer = core_schema.int_schema
 _number = core_schema.float_schema
 

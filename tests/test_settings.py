@@ -86,7 +86,8 @@ def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ConfigurationError) as told:
         load()
     text = str(told.value)
-    for said in ("CHUNK_EVENTS: ", "CONCURRENCY: ", "RATE: a rate is written as in", "SYNC_FORMAT: ", "OTLP: "):
+    others = "RATE: a rate is written as in", "OTLP: Input should be on or off"
+    for said in ("CHUNK_EVENTS: ", "CONCURRENCY: ", "SYNC_FORMAT: ", *others):
         assert f"EBINGEST_{said}" in text
     assert not [value for value in ("many", "fast", "xml", "perhaps") if value in text]
 
