@@ -209,8 +209,9 @@ class GenesysAuth:
         elsewhere = not is_error or answer.status in NOT_THERE
         if elsewhere or (page and answer.status not in _REFUSALS):
             return EndpointError(f"{bare(where.token_url)} is no token endpoint ({status}).", _CHECK_URL)
+        scope = f"GENESYS_SCOPE ({where.scope}), " if "invalid_scope" in said else ""
         remedy = (
-            f"Check GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and the region GENESYS_ENV ({where.region}): "
+            f"Check {scope}GENESYS_CLIENT_ID, GENESYS_CLIENT_SECRET and the region GENESYS_ENV ({where.region}): "
             "an id and secret of one region are unknown in all others."
         )
         if page:

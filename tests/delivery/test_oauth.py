@@ -63,6 +63,20 @@ def test_one_refusal_is_told_to_all() -> None:
         asyncio.run(main(url))
 
 
+def test_a_scope_that_the_client_does_not_have(sandbox: SandboxProcess) -> None:
+    """The setting that it comes from is named beside those that every refusal names."""
+    secret = Secret(sandbox.client_secret)
+    who = Credentials(f"{sandbox.url}/oauth/token", sandbox.client_id, secret, "everything", "region-1")
+
+    async def main() -> None:
+        async with build_client(timeout=10) as client:
+            await GenesysAuth(client, who).token()
+
+    with pytest.raises(CredentialsError) as told:
+        asyncio.run(main())
+    assert told.value.remedy.startswith("Check GENESYS_SCOPE (everything), GENESYS_CLIENT_ID, ")
+
+
 def test_it_is_renewed_a_minute_early(sandbox: SandboxProcess) -> None:
     """A token serves until 60 s before it runs out."""
 
