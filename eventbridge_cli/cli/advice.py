@@ -1,7 +1,8 @@
 """What to type next, where a summary says it in two ways, or `ebingest status` says the same."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from eventbridge_cli.wording import counted
 
@@ -27,10 +28,15 @@ def how_to_hand_on(given: Given, waiting: Mapping[str, int], failed: Sequence[st
     return f"{first}hand the {left} left for the data lake on with: {command}{whole}"
 
 
-def how_to_mend(given: Given, letters: str | None) -> str:
-    """What to do about bad records: `letters` keeps them, or they are dead letters already."""
-    again = replay_of(given, letters) if letters else "replay the letters again"
-    return f"mend the bad records, then: {again}"
+def how_to_mend(given: Given, letters: str | None, bad: int, troubles: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What to do about bad records: `letters` keeps them, or they are dead letters already, but for the longest."""
+    long = sum(each["count"] for each in troubles if (each["reason"], each["code"]) == ("oversized", "record"))
+    if bad > long:
+        again = replay_of(given, letters) if letters else "replay the letters again"
+        yield f"mend the bad records, then: {again}"
+    if long:
+        over = f"{counted(long, 'record')} over --max-record-bytes"
+        yield f"mend the {over} in the input, since no dead letter holds such a one, then run the same command again"
 
 
 def replay_of(given: Given, letters: str) -> str:

@@ -227,6 +227,7 @@ class Screen:
         """Each reason why the run did not end with exit code 0, in a line, even if quiet."""
         counts, letters = summary.counts, summary.files.get("dead_letters")
         bad = ", ".join(f"{counts[name]:,} {name}" for name in ("rejected", "refused") if counts[name])
+        number = counts["rejected"] + counts["refused"]
         found = []
         if summary.stopped:
             found.append(f"{summary.stopped['message']} {summary.stopped['remedy']}")
@@ -237,7 +238,8 @@ class Screen:
             found.append(f"{counts['pending']:,} pending: {cause}. Next: {RUN_AGAIN}")
         if bad and not summary.withheld:
             kept = f", kept in {letters}" if letters else ""
-            found.append(f"{bad}{kept}. Next: {how_to_mend(given, letters)}")
+            advice = "; ".join(how_to_mend(given, letters, number, summary.troubles))
+            found.append(f"{bad}{kept}. Next: {advice}")
         for line in found:
             self._line(("Error: ", "bold red"), safe(line))
         self.sync(summary.sync)
@@ -283,7 +285,7 @@ class Screen:
             self._line("\n", ("Pending: ", "bold yellow"), safe(cause))
             advice.append(RUN_AGAIN)
         if bad and not summary.withheld:
-            advice.append(how_to_mend(given, summary.files.get("dead_letters")))
+            advice += how_to_mend(given, summary.files.get("dead_letters"), bad, summary.troubles)
         waiting = {each["target"]: left for each in summary.sync if (left := each["pending"] + each["failed"])}
         if waiting and kept:
             failed = [each["target"] for each in summary.sync if each["failed"]]

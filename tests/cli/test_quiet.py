@@ -40,6 +40,18 @@ def test_what_is_pending_and_what_is_bad(tmp_path: Path) -> None:
     assert bad.endswith("ebingest replay dead_letters.ndjson")
 
 
+def test_what_no_letter_holds(tmp_path: Path) -> None:
+    """A record that is too long is to be mended where it was read: there is nothing of it to send again."""
+    long = b'{"x":"%b"}\n' % (b"x" * 200)
+    options = ("ingest", "--sandbox", "--max-record-bytes", "100")
+    in_the_input = "over --max-record-bytes in the input, since no dead letter holds such a one, then run the same"
+    (told,) = said(tmp_path, *options, code=1, stdin=long * 2)
+    assert f"Next: mend the 2 records {in_the_input}" in told
+    assert "replay" not in told
+    (told,) = said(tmp_path, *options, code=1, stdin=long + b"{}\n")
+    assert "ebingest replay dead_letters.ndjson; mend the 1 record over" in told
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     """Exit 1, of `ingest` and of `replay`, which keeps no letters of its own."""
     with SandboxProcess("--fault", "refused:1") as sandbox:
