@@ -9,9 +9,11 @@ from typing import Self
 
 from msgspec.structs import asdict
 
+from eventbridge_cli.errors import ConfigurationError
 from eventbridge_cli.facts import Fact, Receipt
 from eventbridge_cli.flow import Origin, Reason, Rejection, Stage
 from eventbridge_cli.ledger.appending import AppendedLines
+from eventbridge_cli.ledger.audit import LINE_BEGIN
 
 
 class DeadLetters:
@@ -83,6 +85,9 @@ class DeadLetters:
 
     def _opened(self, path: Path) -> AppendedLines:
         lines = AppendedLines(path, None)
+        if lines.last is not None and lines.last.startswith(LINE_BEGIN):
+            lines.__exit__(None, None, None)
+            raise ConfigurationError(f"{path} is an audit file.", "Give the dead letters a file of their own.")
         if lines.mended:
             self._warn(f"{path} ended in half a line ({lines.mended:,} bytes); it is kept, on a line of its own.")
         return lines

@@ -117,6 +117,15 @@ def test_no_file_has_two_purposes(folder: Path, options: tuple[str, ...]) -> Non
     assert not (folder / "x").exists()
 
 
+def test_no_letter_goes_into_an_audit_file(folder: Path) -> None:
+    """That of other runs would not be whole any more, and take no further lines: exit 3, and nothing is sent."""
+    ebingest("ingest", "a.ndjson", "--sandbox", cwd=folder, check=[0])
+    options = ("--sandbox", "--audit", "other.jsonl", "--dead-letters", "ingestion_audit.jsonl")
+    done = ebingest("ingest", *options, cwd=folder, stdin=lines(1) + b"{}\n", check=[3])
+    assert b"ingestion_audit.jsonl is an audit file" in done.stderr
+    ebingest("audit", "verify", cwd=folder, check=[0])
+
+
 def test_a_summary_file_that_can_not_be_written_is_found_out_first(folder: Path) -> None:
     """Its folder is not there: exit 3, and nothing is sent."""
     with scripted({}) as url:
