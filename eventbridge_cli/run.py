@@ -103,10 +103,10 @@ def ingest(job: Job) -> Summary:
     who = credentials(settings, where, to_ingest=True)
     for url in [where.ingest_url] if who.access_token is not None else [where.token_url, where.ingest_url]:
         checked_proxy(url)  # before anything is begun
-    folder = settings.state_folder
+    state = job.state or settings.state_folder
     places = Places(
-        state=job.state or folder,
-        locks=lock_folder(otherwise=folder),
+        state=state,
+        locks=lock_folder(otherwise=state),
         audit=settings.audit,
         dead_letters=None if job.letters else settings.dead_letters,
     )

@@ -315,6 +315,13 @@ def test_the_sandbox_run_works_every_time(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.sqlite3"))
 
 
+def test_the_sandbox_run_works_without_a_home(tmp_path: Path) -> None:
+    """Where the user's state folder can't be made, as for the users of services: nothing of it is needed."""
+    (tmp_path / "no folder").touch()
+    env = {"HOME": str(tmp_path / "no folder")}
+    ebingest("ingest", SAMPLES / "interactions.ndjson", "--sandbox", cwd=tmp_path, env=env, check=[0])
+
+
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path, server: Server) -> None:
     """When the audit file can't be written the run ends with exit 5 and the account balances; then it resumes."""
     (tmp_path / "events.ndjson").write_bytes(lines(1000))
