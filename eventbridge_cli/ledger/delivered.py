@@ -6,6 +6,7 @@ lands on another page. The next run, before anything else, sorts them into the t
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -128,6 +129,7 @@ class DeliveredStore:
         self._path = path
         self._clock = clock
         self.set_aside: Path | None = None
+        self._looking = threading.Lock()
         with self._storage():
             if path.exists():
                 check_file(path)  # SQLite says no more than that it can't
@@ -188,7 +190,7 @@ class DeliveredStore:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The keys among `keys` that earlier runs delivered, each with the name of the run that did."""
-        with self._storage():
+        with self._looking, self._storage():
             return find(self._look_up, keys)
 
     def commit(self, keys: bytes, entry: OutboxEntry | None = None) -> None:
@@ -209,7 +211,8 @@ class DeliveredStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._look_up.close()
+        with self._looking:  # a run that was stopped may still be reading; SQLite does not survive that
+            self._look_up.close()
         self._connection.close()
 
     @contextmanager

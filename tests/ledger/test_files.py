@@ -221,6 +221,28 @@ def test_a_commit_outlives_kill_9(tmp_path: Path) -> None:
         assert store.find([b"k" * 16]) == {b"k" * 16: "killed"}
 
 
+def test_a_look_up_that_is_under_way_as_the_store_is_closed(tmp_path: Path) -> None:
+    """The thread that reads may still look up keys as a run ends early: it is told so, and nothing crashes."""
+    code = (
+        "import threading; from pathlib import Path\n"
+        "from eventbridge_cli.errors import StorageError\n"
+        "from eventbridge_cli.ledger.delivered import DeliveredStore\n"
+        "keys = [number.to_bytes(16) for number in range(2000)]\n"
+        "def read():\n"
+        "    try:\n"
+        "        while True: store.find(keys); begun.set()\n"
+        "    except StorageError: pass\n"
+        "with DeliveredStore(Path('keys.sqlite3'), 'first', remember_days=7) as store: store.commit(b''.join(keys))\n"
+        "for number in range(50):\n"
+        "    begun = threading.Event()\n"
+        "    with DeliveredStore(Path('keys.sqlite3'), f'run-{number}', remember_days=7) as store:\n"
+        "        thread = threading.Thread(target=read); thread.start(); begun.wait()\n"
+        "    thread.join()\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("rubbish", [b"no database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 5000, b""])
 def test_a_damaged_store_is_set_aside(tmp_path: Path, rubbish: bytes) -> None:
     """A damaged store keeps its bytes under another name and does not block the run."""
