@@ -24,6 +24,7 @@ _ANYTHING = re.compile(rb".", re.DOTALL)
 # All up to the next bracket or line break, whole strings included; and the rest of a string.
 _OUTSIDE = re.compile(rb'(?:[^"{}\[\]\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+')
 _INSIDE = re.compile(rb'(?:[^"\\\n]++|\\[^\n])*+')
+_STRING_GOES_ON = (b"", b"\\")  # what may be left of a block within one
 _SCALAR = re.compile(rb'[^,\[\]{" \t\r\n]*+')
 # What a line in the middle of a value may begin with, far left; `{` begins the next record there.
 _GOES_ON = re.compile(rb'["}\],:\[]|-?[0-9]|(?:true|false|null)\b')
@@ -212,10 +213,7 @@ class Values(Window):
         """Move past the end of a string. False if the line ends first."""
         while True:
             self._position = match_end(_INSIDE, self._buffer, self._position)
-            if len(self._buffer) - self._position < len(b"\\n"):
-                if self._position < len(self._buffer) and self._buffer[self._position] == _QUOTE:
-                    self._position += 1
-                    return True
+            if self._buffer[self._position : self._position + 2] in _STRING_GOES_ON:
                 if not self._fill():
                     self._position = len(self._buffer)
                     return False

@@ -46,6 +46,7 @@ LINES = st.one_of(
             line(3, attributes={"NaN": "Infinity"}),
             line(4)[:-1],
             line(4)[:-20],
+            line(4).partition(b"answered")[0],
             line(5) + line(6),
             line(5) + b" " + line(6) + b" x}",
             b'{"events":[' + line(7) + b"," + line(8) + b"]}",
@@ -188,6 +189,18 @@ def test_an_array_that_goes_on_in_the_next_part(tmp_path: Path, monkeypatch: pyt
     found = of(Intake(sources=(Source("x", path),), jobs=2, meter=Meter(10**9)))
     assert found == checked(path.read_bytes(), Validator(key=Key()), at_a_glance=False)
     assert len(found) == 90
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\\\n"])
+def test_a_string_without_an_end_at_the_end_of_a_part(
+    end: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line break behind it counts, so that all lines of the next parts keep their numbers."""
+    path = tmp_path / "broken.ndjson"
+    path.write_bytes(line(1) + b"\n" + line(2).partition(b"conv")[0] + end + line(3) + b"\n")
+    source = (Source("x", path),)
+    monkeypatch.setattr(parts, "PART", len(line(1)) + 5)
+    assert of(Intake(sources=source, jobs=2, meter=Meter(10**9))) == of(Intake(sources=source))
 
 
 @pytest.mark.parametrize("opening", [b"[\n", b"[ \n\n", b'{"events":\n[\n'])
