@@ -52,6 +52,7 @@ def dedupe(
     from eventbridge_cli.signals import interruptible
     from eventbridge_cli.wording import counted
 
+    output = output or Path("-")
     intake = intake_of(
         inputs,
         strict=strict,
@@ -67,7 +68,7 @@ def dedupe(
     try:
         with ExitStack() as files:
             files.enter_context(interruptible(INTERRUPTED))
-            out = files.enter_context(written(output or Path("-")))
+            out = files.enter_context(written(output))
             assert out is not None  # noqa: S101 - there is a path
             files.enter_context(screen.watch(tally, intake.meter))
             for checked in intake.unique(to_copy=True):

@@ -21,6 +21,9 @@ INTERRUPTED = (
 _USUAL = (Path("ingestion_audit.jsonl"), Path("dead_letters.ndjson"))
 """What runs write where nothing else is set. Who names a folder does not mean those."""
 
+_STDOUT = Path("/dev/stdout")
+"""A link to the file, if it is one, into which a shell has led standard output."""
+
 _SETTINGS = ("window", "window_size", "max_record_bytes", "chunk_events", "chunk_bytes", "jobs")
 
 
@@ -64,7 +67,8 @@ def intake_of(
         chosen["key"] = Key([path.strip() for path in chosen["key"].split(",")])
     own = {name: path for name, path in (own_files or {}).items() if path is not None}
     _check_apart(own)
-    files = [path for path in own.values() if not is_stdout(path)]
+    files = [_STDOUT if is_stdout(path) else path for path in own.values()]
+    files = [path for path in files if path != _STDOUT or not is_device(path)]
     sources = resolve(inputs or [], written=files, pass_over=_USUAL)
     return Intake(sources=tuple(sources), strict=strict, meter=Meter(size_of(sources)), **chosen)
 

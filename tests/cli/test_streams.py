@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -124,6 +125,20 @@ def test_no_letter_goes_into_an_audit_file(folder: Path) -> None:
     done = ebingest("ingest", *options, cwd=folder, stdin=lines(1) + b"{}\n", check=[3])
     assert b"ingestion_audit.jsonl is an audit file" in done.stderr
     ebingest("audit", "verify", cwd=folder, check=[0])
+
+
+@pytest.mark.parametrize("command", ["validate --valid-out -", "validate -o json", "dedupe", "dedupe -o -"])
+def test_standard_output_that_is_an_input(folder: Path, command: str) -> None:
+    """It is no input of a folder or glob, and refused where it is named: the run would read what it writes itself."""
+    for inputs in (".", "'*.ndjson'"):
+        done = shell(f"ebingest {command} {inputs} > all.ndjson", folder)
+        assert done.returncode == 0
+        written = (folder / "all.ndjson").read_text()
+        assert re.search(r"read\W+3\b", done.stderr + written)
+    done = shell(f"ebingest {command} a.ndjson all.ndjson >> all.ndjson", folder)
+    assert done.returncode == 2
+    assert "all.ndjson is an input and is written by this run" in done.stderr
+    assert (folder / "all.ndjson").read_text().startswith(written)
 
 
 def test_a_summary_file_that_can_not_be_written_is_found_out_first(folder: Path) -> None:
