@@ -8,6 +8,7 @@ from zlib import crc32
 from pydantic_core import ErrorDetails, ValidationError, from_json
 
 from eventbridge_cli.flow import Event, Problem, RawRecord, Reason, Rejection, Stage
+from eventbridge_cli.intake.envelope import ENVELOPE
 from eventbridge_cli.intake.key import Key, missing_key
 from eventbridge_cli.intake.spacing import dense, one_line
 from eventbridge_cli.intake.trimming import trimmed
@@ -92,7 +93,8 @@ class CarefulValidator:
             fields = self._validator.validate_json(without.body)
             return self._event(record, without.body, fields, without.dropped)
         if _is_envelope(details):
-            return _rejection(record, Reason.SCHEMA_VIOLATION, _ENVELOPE)
+            envelope = _INNER_ENVELOPE if ENVELOPE.match(record.data) else _ENVELOPE
+            return _rejection(record, Reason.SCHEMA_VIOLATION, envelope)
         counted = details if self._strict else [detail for detail in details if detail not in unknown]
         return _rejection(record, Reason.SCHEMA_VIOLATION, *(_schema_problem(detail) for detail in counted))
 
@@ -103,6 +105,9 @@ _ENVELOPE = Problem(
     'an object with a list "events" that is not its first field',
     "",
     'put "events" first, as in {"events": [...], "page": 1}',
+)
+_INNER_ENVELOPE = Problem(
+    "envelope", "", 'an object with a list "events" in place of an event', "", "take it out of what it stands in"
 )
 
 

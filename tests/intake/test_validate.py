@@ -437,6 +437,7 @@ def test_any_damage_has_an_outcome(place: int, patch: bytes, strict: bool) -> No
         (b'{"events":[],' + line(1)[1:] + b"\n", [], "fields of an event behind a list"),
         (line(1)[:-1] + b',"events":[]}\n', ["interaction-1"], ""),
         (b'{"source":"x","events":[%b]}' % line(1), [], 'put "events" first'),
+        (b'[{"events":[%b]}]' % line(1), [], "take it out of what it stands in"),
     ],
 )
 def test_what_stands_around_a_list_of_events(data: bytes, taken_ids: list[str], said: str) -> None:
