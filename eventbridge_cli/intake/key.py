@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from operator import attrgetter
+from typing import Any
 
 from eventbridge_cli.bulk import Named
 from eventbridge_cli.errors import UsageError
 from eventbridge_cli.fields import FIELDS, ROUTING_FIELDS
 from eventbridge_cli.flow import Origin, Problem, Reason, Rejection, Stage
+from eventbridge_cli.intake.spelling import DENSE, Number, in_order, written
 
 DEFAULT_KEY = ("interactionId", "eventType", "eventTime")
 _DEFAULT_PARTS = attrgetter(*DEFAULT_KEY)
@@ -50,8 +53,12 @@ class Key:
         """
         from pydantic_core import from_json  # noqa: PLC0415 - takes its time to import, and only other keys want it
 
-        value = from_json(body, cache_strings="none")
-        parts = [value[path] if self.is_default else _text_at(value, path.split(".")) for path in self.paths]
+        event = from_json(body, cache_strings="none")
+        values = [_value_at(event, path.split(".")) for path in self.paths]
+        if any(isinstance(value, float | list | dict) for value in values):
+            event = json.loads(body, parse_float=_exactly)
+            values = [_value_at(event, path.split(".")) for path in self.paths]
+        parts = values if self.is_default else list(map(_text_of, values))
         return self._digests([_text(parts).encode()])[0]
 
     def _digests(self, texts: Iterable[bytes]) -> list[bytes]:
@@ -95,13 +102,26 @@ def _check_path(path: str) -> None:
         raise UsageError(f"--key: {first} has nothing below it that {path} could mean.", f"Use {first}.")
 
 
-def _text_at(value: object, path: list[str]) -> str:
+def _value_at(value: Any, path: list[str]) -> Any:
     for part in path:
         if not isinstance(value, dict) or part not in value:
             raise KeyError(".".join(path))
         value = value[part]
-    return "s" + value if isinstance(value, str) else "j" + _canonical(value)
+    return value
 
 
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+def _exactly(text: str) -> float | Number:
+    """A number; in its own digits where a float would not hold them all, and be that of other numbers, too."""
+    from decimal import Decimal, InvalidOperation  # noqa: PLC0415 - hardly any key wants it
+
+    number = float(text)
+    with suppress(InvalidOperation):  # an exponent that is too large for Decimal
+        if Decimal(text) == Decimal(repr(number)):
+            return number
+    return Number(text)
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, str) and not isinstance(value, Number):
+        return "s" + value
+    return "j" + written(in_order(value), ascii_only=True, marks=DENSE)

@@ -12,10 +12,10 @@ from zlib import crc32
 from eventbridge_cli.fields import FIELDS, ROUTING_FIELDS
 
 _ORDER = {name: number for number, name in enumerate((*FIELDS, *ROUTING_FIELDS))}
-_DENSE, _SPACED = (",", ":"), (", ", ": ")
+DENSE, _SPACED = (",", ":"), (", ", ": ")
 
 
-class _Number(str):
+class Number(str):
     """A number in its own digits."""
 
     __slots__ = ()
@@ -26,18 +26,18 @@ def checksums(body: bytes) -> set[int]:
 
     One in some hundred million other events has one of these, too.
     """
-    event = json.loads(body, parse_int=_Number, parse_float=_Number)
+    event = json.loads(body, parse_int=Number, parse_float=Number)
     texts = {
-        _written(variant, ascii_only=ascii_only, marks=marks)
+        written(variant, ascii_only=ascii_only, marks=marks)
         for variant in _orders(event)
-        for ascii_only, marks in product((False, True), (_DENSE, _SPACED))
+        for ascii_only, marks in product((False, True), (DENSE, _SPACED))
     }
     return {crc32(body), *(crc32(text.encode()) for text in texts)}
 
 
 def _orders(event: dict[str, Any]) -> list[dict[str, Any]]:
-    tidy = {name: _sorted(value) if name == "attributes" else value for name, value in event.items()}
-    return [event, *(_in_schema_order(each) for each in (event, tidy)), _sorted(event)]
+    tidy = {name: in_order(value) if name == "attributes" else value for name, value in event.items()}
+    return [event, *(_in_schema_order(each) for each in (event, tidy)), in_order(event)]
 
 
 def _in_schema_order(event: dict[str, Any]) -> dict[str, Any]:
@@ -46,24 +46,26 @@ def _in_schema_order(event: dict[str, Any]) -> dict[str, Any]:
     return ordered | {"routingMetadata": {name: routing[name] for name in ROUTING_FIELDS}}
 
 
-def _sorted(value: Any) -> Any:
+def in_order(value: Any) -> Any:
+    """A value with the members of all its objects in the order of the alphabet."""
     if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    return [_sorted(each) for each in value] if isinstance(value, list) else value
+        return {name: in_order(value[name]) for name in sorted(value)}
+    return [in_order(each) for each in value] if isinstance(value, list) else value
 
 
-def _written(value: Any, *, ascii_only: bool, marks: tuple[str, str]) -> str:
+def written(value: Any, *, ascii_only: bool, marks: tuple[str, str]) -> str:
+    """A value as JSON, each `Number` in its own digits; `marks` are what stands for comma and colon."""
     comma, colon = marks
     match value:
-        case _Number():
+        case Number():
             return str(value)
         case dict():
             members = (
-                json.dumps(name, ensure_ascii=ascii_only) + colon + _written(each, ascii_only=ascii_only, marks=marks)
+                json.dumps(name, ensure_ascii=ascii_only) + colon + written(each, ascii_only=ascii_only, marks=marks)
                 for name, each in value.items()
             )
             return f"{{{comma.join(members)}}}"
         case list():
-            return f"[{comma.join(_written(each, ascii_only=ascii_only, marks=marks) for each in value)}]"
+            return f"[{comma.join(written(each, ascii_only=ascii_only, marks=marks) for each in value)}]"
         case _:
             return json.dumps(value, ensure_ascii=ascii_only)

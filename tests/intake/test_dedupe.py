@@ -116,6 +116,25 @@ def test_large_numbers_in_a_key_are_exact() -> None:
     assert digest(bodies[0], "attributes.id") != digest(bodies[1], "attributes.id")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("1772442903.123456781", "1772442903.123456789", False),
+        ("[1772442903.123456781]", "[1772442903.123456789]", False),
+        ('{"a":{"b":0.10000000000000000001}}', '{"a":{"b":0.1}}', False),
+        ("0.10000000000000000001", '"0.10000000000000000001"', False),
+        ("1e400", "1e500", False),
+        ("1e99999999999999999999", "2e99999999999999999999", False),
+        ("1.1", "1.10", True),
+        ("1e2", "100.0", True),
+    ],
+)
+def test_decimals_in_a_key_are_exact(one: str, other: str, *, same: bool) -> None:
+    """Numbers that differ in digits beyond those of a float are no copies; other spellings of one that fits are."""
+    bodies = [line(1, attributes={"number": 7}).replace(b"7", text.encode()) for text in (one, other)]
+    assert copies(*bodies, key=["attributes.number"]) == [False, same]
+
+
 def test_text_beyond_ascii_in_a_key() -> None:
     """A value is the same however its characters were escaped."""
     body = line(attributes={"id": "é\U0001f600"})
