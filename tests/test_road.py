@@ -149,6 +149,13 @@ def test_dry_run_posts_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("options", "said"), [(("--strict",), True), ((), False)])
+def test_a_dry_run_of_what_would_not_be_sent(tmp_path: Path, options: tuple[str, ...], *, said: bool) -> None:
+    """With --strict the plan says that a bad record keeps all others back."""
+    run = ebingest("ingest", "--dry-run", *options, cwd=tmp_path, stdin=lines(2) + b"{}\n", check=[1])
+    assert (b"nothing as things are: --strict" in run.stderr) == said
+
+
 def test_a_plan_knows_what_was_delivered(tmp_path: Path, server: Server) -> None:
     """--dry-run leaves out what a run would skip, before and after that has sorted its keys in, and changes no file."""
 

@@ -89,6 +89,8 @@ def show_plan(
     screen.say(f"  {size:,} bytes in {counted(chunks, 'chunk')}, so at least {counted(chunks, 'request')}")
     if least is not None:
         screen.say(f"  at {settings.rate} that takes at least {least:,.0f} s")
+    if intake.strict and counts.rejected:
+        screen.say("  but nothing as things are: --strict wants every record good")
     screen.skipped(tally.skipped, can_resend=intake.reader is read)
     if settings.sync:
         from eventbridge_cli.sync import lanes_of
