@@ -70,6 +70,8 @@ def intake_of(
     files = [_STDOUT if is_stdout(path) else path for path in own.values()]
     files = [path for path in files if path != _STDOUT or not is_device(path)]
     sources = resolve(inputs or [], written=files, pass_over=_USUAL)
+    if _STDOUT in files and any(source.path is None for source in sources) and os.path.sameopenfile(0, 1):
+        raise ClashError("Standard input and standard output are the same file.", "Give the output another name.")
     return Intake(sources=tuple(sources), strict=strict, meter=Meter(size_of(sources)), **chosen)
 
 

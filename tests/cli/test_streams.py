@@ -139,6 +139,10 @@ def test_standard_output_that_is_an_input(folder: Path, command: str) -> None:
     assert done.returncode == 2
     assert "all.ndjson is an input and is written by this run" in done.stderr
     assert (folder / "all.ndjson").read_text().startswith(written)
+    assert shell(f"ebingest {command} - < a.ndjson > b.ndjson", folder).returncode == 0
+    done = shell(f"ebingest {command} - < a.ndjson >> a.ndjson", folder)
+    assert done.returncode == 2
+    assert "the same file" in done.stderr
 
 
 def test_a_summary_file_that_can_not_be_written_is_found_out_first(folder: Path) -> None:
