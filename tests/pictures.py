@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
+from eventbridge_cli.cli.accounts import show_summary
 from eventbridge_cli.cli.screen import Screen
 from eventbridge_cli.ledger.summary import Summary
 from eventbridge_cli.ledger.timeline import timeline
@@ -43,7 +44,7 @@ def terminal() -> str:
         emoji=False,
         _environ={},
     )
-    screen.summary(Summary(**json.loads((FOLDER / "summary.json").read_text(encoding="utf-8"))), {})
+    show_summary(screen, Summary(**json.loads((FOLDER / "summary.json").read_text(encoding="utf-8"))), {})
     screen.say("")  # the last line's descenders would be cut off
     svg = screen._console.export_svg(
         title="ebingest ingest calls.ndjson", theme=SVG_EXPORT_THEME, unique_id="terminal", font_aspect_ratio=0.61

@@ -34,9 +34,9 @@ def verify(file: AuditFile = None, *, output: TextOrJson = Output.TEXT) -> None:
     Every line carries the hash of the line before it, over all runs: a line that was changed, removed, moved or put in
     is named. Each run's account is held against its lines. What the end of the file has lost can't be seen.
     """
-    from eventbridge_cli.cli.screen import safe
     from eventbridge_cli.ledger.history import lines_of
     from eventbridge_cli.ledger.history import verify as findings_of
+    from eventbridge_cli.wording import safe
 
     path = _path(file)
     findings = list(findings_of(path))
@@ -69,9 +69,9 @@ def show(
 
     Exit 1 if the file says nothing about what is asked.
     """
-    from eventbridge_cli.cli.screen import safe
     from eventbridge_cli.flow import source_name
     from eventbridge_cli.ledger.history import Question, find, runs_of
+    from eventbridge_cli.wording import safe
 
     path = _path(file)
     place = place and source_name(place)  # ./calls.ndjson was written down as calls.ndjson

@@ -45,6 +45,7 @@ def dedupe(
     Exit 0 unless a record is bad (1). The first event with a key stays; its values keep their own text. A later one
     is left out and counted; where its content differs from the first it is a conflict, and counted as such too.
     """
+    from eventbridge_cli.cli.accounts import show_account
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.errors import ExitCode, InterruptedRunError
     from eventbridge_cli.flow import Duplicate, Rejection
@@ -82,15 +83,11 @@ def dedupe(
         stopped = error
     counts = tally.counts
     unique = counts.read - counts.duplicate - counts.rejected
-    screen.counts(
-        "Deduplicated",
-        {"read": counts.read, "unique": unique, "duplicate": counts.duplicate, "rejected": counts.rejected},
-    )
+    rows = {"read": counts.read, "unique": unique, "duplicate": counts.duplicate, "rejected": counts.rejected}
+    show_account(screen, "Deduplicated", rows, tally)
     if tally.conflicts:
         how = "" if explain else "; --explain names them"
         screen.warn(f"{counted(tally.conflicts, 'conflict')} among the duplicates, where the content differs{how}.")
-    screen.troubles(tally)
-    screen.dropped_fields(dict(tally.dropped_fields))
     if stopped is not None:
         screen.error(stopped)
         raise typer.Exit(stopped.exit_code)

@@ -96,7 +96,7 @@ class _Page:
         """One finding: what it came to, and what to do about it."""
         from rich.text import Text
 
-        from eventbridge_cli.cli.screen import safe
+        from eventbridge_cli.wording import safe
 
         if finding.group != self._group:
             self._line(Text(f"\n{finding.group}" if self._group else finding.group, style="bold"))
@@ -128,7 +128,7 @@ class _Page:
         self._line(Text(f"\nNot ready: {', '.join(parts)}.", style="bold red"))
 
     def _wrapped(self, text: str) -> list[str]:
-        from eventbridge_cli.cli.screen import safe
+        from eventbridge_cli.wording import safe
 
         lines = [safe(line) for line in text.splitlines()]
         if not self._console.is_terminal:

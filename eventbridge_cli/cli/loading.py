@@ -57,6 +57,7 @@ def show_plan(
         StorageError: the record of what earlier runs delivered can't be read.
     """
     from eventbridge_cli.chunks import Chunk
+    from eventbridge_cli.cli.accounts import show_counts, show_dropped_fields, show_skipped, show_troubles
     from eventbridge_cli.errors import ExitCode
     from eventbridge_cli.intake.dedupe import skip_delivered
     from eventbridge_cli.intake.read import read
@@ -82,7 +83,8 @@ def show_plan(
         plan = {"events": events, "bytes": size, "chunks": chunks, "requests": chunks, "least_seconds": least}
         account = {"read": counts.read, "duplicate": counts.duplicate, "rejected": counts.rejected}
         typer.echo(json.dumps({"plan": plan, "counts": account}))
-    screen.counts(
+    show_counts(
+        screen,
         "Dry run: nothing was sent",
         {"read": counts.read, "to send": events, "duplicate": counts.duplicate, "rejected": counts.rejected},
     )
@@ -91,14 +93,14 @@ def show_plan(
         screen.say(f"  at {settings.rate} that takes at least {least:,.0f} s")
     if intake.strict and counts.rejected:
         screen.say("  but nothing as things are: --strict wants every record good")
-    screen.skipped(tally.skipped, can_resend=intake.reader is read)
+    show_skipped(screen, tally.skipped, can_resend=intake.reader is read)
     if settings.sync:
         from eventbridge_cli.sync import lanes_of
 
         for lane in lanes_of(settings):
             screen.say(f"  {settings.sync_content} would go to {lane.destination.target}")
-    screen.troubles(tally)
-    screen.dropped_fields(dict(tally.dropped_fields))
+    show_troubles(screen, tally)
+    show_dropped_fields(screen, dict(tally.dropped_fields))
     raise typer.Exit(ExitCode.SOME_BAD if counts.rejected else ExitCode.DONE)
 
 
@@ -121,6 +123,7 @@ def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching",
 
     `given` are options that the command was given, and that the next one may have to be given, too.
     """
+    from eventbridge_cli.cli.accounts import show_summary
     from eventbridge_cli.errors import EbingestError
     from eventbridge_cli.ledger.writable import check_file
     from eventbridge_cli.run import ingest
@@ -132,7 +135,7 @@ def carry_out(job: "Job", screen: "Screen", output: Output, watched: "Watching",
         if path is not None and not is_device(path):
             check_file(path)
     summary = ingest(watched.of(job))
-    screen.summary(summary, given, kept=job.state is None, replayed=job.letters is not None)
+    show_summary(screen, summary, given, kept=job.state is None, replayed=job.letters is not None)
     document = json.dumps(summary.as_dict())
     exit_code, stopped = summary.exit_code, summary.stopped["code"] if summary.stopped else ""
     try:

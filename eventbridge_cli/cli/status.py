@@ -35,9 +35,9 @@ def status(
     It only reads: it looks at the state folder, and at the audit file and the dead letters of this folder or of the
     settings.
     """
-    from eventbridge_cli.cli.screen import safe
     from eventbridge_cli.ledger.standing import standing
     from eventbridge_cli.settings import load
+    from eventbridge_cli.wording import safe
 
     settings = load(audit=audit, dead_letters=dead_letters, state=state)
     found = standing(settings.state_folder, settings.audit, settings.dead_letters)

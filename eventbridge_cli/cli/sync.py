@@ -32,6 +32,7 @@ def sync(
     Nothing is posted to the platform. Exit 0 if nothing waits any more, 5 if something does, 6 if a run hands over
     to the same target at this moment, 3 if something has to be mended first. All other targets are served.
     """
+    from eventbridge_cli.cli.accounts import show_sync
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.ledger.audit import new_run
     from eventbridge_cli.left_over import hand_on
@@ -44,7 +45,7 @@ def sync(
     counts = [asdict(each) for each in found.counts.values()]
     if output is Output.JSON:
         typer.echo(json.dumps({"run": run, "exit_code": found.exit_code, "sync": counts}))
-    screen.sync(counts)
+    show_sync(screen, counts)
     if found.stopped:
         screen.error(found.stopped)
     elif not counts:

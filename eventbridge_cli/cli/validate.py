@@ -65,6 +65,7 @@ def validate(
     Exit 0 if every record is valid, 1 if not. Every problem is named with its file, line and field, what was found
     and what is allowed. Nothing is sent.
     """
+    from eventbridge_cli.cli.accounts import show_account
     from eventbridge_cli.cli.screen import Screen
     from eventbridge_cli.errors import EbingestError, ExitCode, TooManyErrorsError
     from eventbridge_cli.flow import Rejection
@@ -125,9 +126,7 @@ def validate(
         opening = "" if tally.counts.rejected else '{"rejections":['
         typer.echo(f"{opening}],{json.dumps(end)[1:]}")
     else:
-        screen.counts("Validated", counts)
-        screen.troubles(tally)
-        screen.dropped_fields(dict(tally.dropped_fields))
+        show_account(screen, "Validated", counts, tally)
     if stopped is not None:
         screen.error(stopped)
         raise typer.Exit(stopped.exit_code)

@@ -45,7 +45,7 @@ def test_explain_only_adds_names(tmp_path: Path) -> None:
     assert plain.stdout == explained.stdout == lines(5) + line(9) + b"\n"
     told = [text for text in explained.stderr.splitlines() if text.startswith((b"duplicate:", b"conflict:"))]
     assert [text.split(b":")[0] for text in told] == [b"duplicate", b"conflict", b"conflict"] + [b"duplicate"] * 6
-    assert re.search(rb"read +15 .*duplicate +9 .*2 conflicts.*unknown \(3\)", plain.stderr, re.DOTALL)
+    assert re.search(rb"read +15 .*duplicate +9 .*unknown \(3\).*2 conflicts", plain.stderr, re.DOTALL)
     rest = [text for text in explained.stderr.splitlines() if text not in told]
     assert [text.replace(b"; --explain names them", b"") for text in plain.stderr.splitlines()] == rest
 
