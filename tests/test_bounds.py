@@ -203,6 +203,21 @@ def at_work(session: int) -> set[int]:
     return found
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
+def test_ctrl_c_before_all_is_loaded() -> None:
+    """It ends the process as it would end any other: nobody is shown where Python was."""
+    code = (
+        "import os, signal, sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'eventbridge_cli.cli.app': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "import eventbridge_cli.__main__\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (run.returncode, run.stderr) == (-signal.SIGINT, b"")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="work is shared among processes on Linux alone")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
 @pytest.mark.parametrize(("source", "processes"), [("events.ndjson", 4), ("-", 2)])

@@ -30,6 +30,8 @@ _WRONG_NAME = (
     "then run again."
 )
 _WRONG_TIME = "Check this machine's clock. If it is right, whoever runs the server has to renew its certificate."
+# What OpenSSL makes of an answer in plain text; the second by its releases from 3.2 on.
+_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}
 # By the codes of OpenSSL (x509_vfy.h); to trust another authority is of no use there.
 _REMEDIES = {9: _WRONG_TIME, 10: _WRONG_TIME, 62: _WRONG_NAME, 64: _WRONG_NAME}
 
@@ -106,7 +108,7 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
 
     Raises:
         CredentialsError: a proxy wants to know who asks.
-        EndpointError: the server's certificate is not trusted, or the URL can't be spoken to at all.
+        EndpointError: the server does not speak TLS, its certificate is not trusted, or the URL can't be spoken to.
     """
     try:
         if isinstance(client, _DirectClient) and client.goes_straight(url):
@@ -117,8 +119,8 @@ async def post(client: httpx.AsyncClient, url: str, *, content: bytes, headers: 
         ):
             return await _read(response)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        if untrusted := distrust(error, bare(url)):
-            raise untrusted from error
+        if fault := tls_fault(error, bare(url)):
+            raise fault from error
         if isinstance(error, httpx.ProxyError) and str(error).startswith(_LOG_IN_FIRST):
             raise CredentialsError(
                 f"The proxy in between does not let this tool through to {bare(url)} (HTTP {_LOG_IN_FIRST}).",
@@ -166,9 +168,14 @@ def _parsed(url: str) -> _Address:
     return _Address(Origin.of(parsed), parsed.netloc.decode(), parsed.raw_path)
 
 
-def distrust(error: BaseException | None, where: str) -> EndpointError | None:
-    """What to say of the server at `where` if its certificate is not trusted, and that is what lies behind an error."""
+def tls_fault(error: BaseException | None, where: str) -> EndpointError | None:
+    """What to say of the server at `where` if no TLS with it, or no trust in it, is what lies behind an error."""
     while error is not None:
+        if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+            return EndpointError(
+                f"{where} does not speak TLS.",
+                "Check its port, and whether the address should begin with http:, which is for this machine alone.",
+            )
         if isinstance(error, ssl.SSLCertVerificationError):
             return EndpointError(
                 f"The certificate of {where} is not trusted: {error.verify_message.rstrip('.')}.",

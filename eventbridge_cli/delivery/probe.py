@@ -12,7 +12,7 @@ import httpx
 from msgspec import Struct
 
 from eventbridge_cli.chunks import Chunk
-from eventbridge_cli.delivery.client import distrust, post
+from eventbridge_cli.delivery.client import post, tls_fault
 from eventbridge_cli.delivery.ingester import CLIENT_VERSION
 from eventbridge_cli.delivery.oauth import Token
 from eventbridge_cli.delivery.verdict import Answer, NoAnswer, Renew, Retry, Stop, verdict
@@ -66,7 +66,7 @@ async def contact(client: httpx.AsyncClient, url: str) -> Contact:
     """Send a HEAD without credentials, which changes nothing; any answer at all will do.
 
     Raises:
-        EndpointError: there is no connection, or the server's certificate is not trusted.
+        EndpointError: there is no connection, no TLS, or no trust in the server's certificate.
     """
     host, port = address(url)
     began = time.time()
@@ -77,8 +77,8 @@ async def contact(client: httpx.AsyncClient, url: str) -> Contact:
             version, expires = _certificate(tls)
             return Contact(version, expires, _skew(response.headers, (began + ended) / 2))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        if untrusted := distrust(error, host):
-            raise untrusted from error
+        if fault := tls_fault(error, host):
+            raise fault from error
         through = f" through the proxy {proxy(url)}" if proxy(url) else ""
         raise EndpointError(
             f"{host}:{port} can't be spoken to{through}: {_cause(error)}.",

@@ -136,6 +136,13 @@ def test_the_direct_way_refuses_what_httpx_refuses(bearer: str) -> None:
         answers("ftp://127.0.0.1/")
 
 
+def test_plain_http_where_tls_was_meant() -> None:
+    """It is told for what it is, and ends the run: no connection will ever be another."""
+    bad = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    with serving([bad], read_all=False) as (url, _), pytest.raises(EndpointError, match="does not speak TLS"):
+        answers(url.replace("http:", "https:"))
+
+
 def test_certificates_are_read_for_tls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain http loads none; a name that is wrong is said before anything is sent, be it http or not."""
     read: list[ssl.SSLContext] = []
