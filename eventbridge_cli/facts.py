@@ -82,7 +82,7 @@ class Attempt(Struct, frozen=True):
     """One POST and what came of it.
 
     `outcome` is a short word (`delivered`, `http_503`, `timeout`, ...); `seconds` runs from the start of the
-    request to the last byte of the answer. `unknown` marks a request that was sent and never answered: the
+    request to the last byte of the answer. `unknown` marks a request that was sent and never answered, or in half: the
     server may have it. `delay` is the wait before the next attempt, in seconds.
     """
 

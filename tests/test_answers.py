@@ -122,10 +122,24 @@ def test_an_unreadable_success_is_a_success(tmp_path: Path, answer: dict[str, An
 
 @pytest.mark.parametrize("seconds", [0, 60], ids=["breaks off", "stalls"])
 def test_a_success_that_breaks_off_is_a_success(tmp_path: Path, seconds: int) -> None:
-    """A 2xx whose body ends in the middle, or comes to no end in time, says by its head that the events were taken."""
+    """A 2xx in half, or that comes to no end in time, is asked for once more, then taken at its word."""
     got = run(tmp_path, {"always": {"half": seconds}}, lines(10), "--timeout", "0.5")
+    assert (got.code, got.delivered, len(got.posts)) == (0, 10, 2)
+    assert got.posts[0]["request_id"] == got.posts[1]["request_id"]
+    assert "delivered although the answer broke off" in got.stderr
+
+
+def test_a_success_that_breaks_off_with_no_attempt_left(tmp_path: Path) -> None:
+    """It counts as delivered, too."""
+    got = run(tmp_path, {"always": {"half": 0}}, lines(10), "--max-attempts", "1")
     assert (got.code, got.delivered, len(got.posts)) == (0, 10, 1)
-    assert "the answer broke off" in got.stderr
+
+
+def test_what_an_answer_was_about_to_say(tmp_path: Path) -> None:
+    """The rest of an answer that broke off may have named errors: asked once more, it does."""
+    got = run(tmp_path, {"answers": [{**refused({"index": 4}), "half": 0}, refused({"index": 4})]}, lines(10))
+    assert (got.code, got.delivered, got.summary["counts"]["refused"]) == (1, 9, 1)
+    assert not got.summary["warnings"]
 
 
 def test_a_token_that_breaks_off_is_asked_for_again(tmp_path: Path) -> None:

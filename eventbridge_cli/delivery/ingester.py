@@ -18,6 +18,7 @@ from eventbridge_cli.delivery.ending import Ending
 from eventbridge_cli.delivery.oauth import GenesysAuth, Token
 from eventbridge_cli.delivery.pacing import Pace
 from eventbridge_cli.delivery.verdict import (
+    BROKE_OFF,
     Accepted,
     Answer,
     Halve,
@@ -215,6 +216,8 @@ class EventBridgeIngester:
             case Retry():
                 if decision.throttled:
                     self._pace.troubled(admitted_at)
+                if decision.otherwise and any(each.outcome == attempt.outcome for each in part.attempts[:-1]):
+                    return self._accept(part, decision.otherwise, attempt)
                 return None if await self._wait_to_retry(part, decision) else []
 
     async def _post(self, part: _Part, token: Token) -> Answer | NoAnswer | None:
@@ -335,7 +338,10 @@ class EventBridgeIngester:
             random=(lambda: 0.0) if retry.at_once else self._random,
         )
         if isinstance(delay, GiveUp):
-            self._give_up(part, delay, retry)
+            if retry.otherwise is not None:
+                self._accept(part, retry.otherwise, part.attempts[-1])
+            else:
+                self._give_up(part, delay, retry)
             return False
         self._tell_retry(part, delay)
         if not await self._pace.wait(delay):
@@ -405,5 +411,7 @@ def _refusals(events: Sequence[Event], refused: Mapping[int, str], attempt: Atte
 def _attempt(number: int, answer: Answer | NoAnswer, seconds: float) -> Attempt:
     if isinstance(answer, NoAnswer):
         return Attempt(number, answer.kind, seconds, unknown=answer.sent)
-    outcome = "delivered" if 200 <= answer.status < 300 else f"http_{answer.status}"  # noqa: PLR2004
-    return Attempt(number, outcome, seconds, answer.status, answer.correlation_id)
+    outcome, unknown = f"http_{answer.status}", False
+    if 200 <= answer.status < 300:  # noqa: PLR2004
+        outcome, unknown = (BROKE_OFF, True) if answer.breaks_off else ("delivered", False)
+    return Attempt(number, outcome, seconds, answer.status, answer.correlation_id, unknown)

@@ -21,6 +21,9 @@ _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MAN
 NOT_THERE = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE}
 """What a server answers where nothing of the kind is."""
 
+BROKE_OFF = "answer_broke_off"
+"""What came of a POST whose 2xx came in half."""
+
 _THROTTLED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
@@ -41,6 +44,11 @@ class Answer(Struct, frozen=True, dict=True):
         context = self.document.get("contextId")
         found = self.headers.get("inin-correlation-id") or (context if isinstance(context, str) else "")
         return found[:_MOST_OF_AN_ID]
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether it ends before it says anything."""
+        return not self.whole and not self.document and self.body.strip() != b"{}"
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -85,13 +93,15 @@ class Accepted(Struct, frozen=True):
 class Retry(Struct, frozen=True):
     """Send the same again; `throttled` asks every sender to hold back, for `retry_after` seconds if given.
 
-    Where it is to go `at_once`, there is nothing to wait for.
+    Where it is to go `at_once`, there is nothing to wait for. If it can't be sent again, or the same comes of it once
+    more, the answer counts for `otherwise`.
     """
 
     cause: str
     retry_after: float | None = None
     throttled: bool = False
     at_once: bool = False
+    otherwise: Accepted | None = None
 
 
 class Renew(Struct, frozen=True):
@@ -158,10 +168,10 @@ def _about_the_events(answer: Answer, events: Sequence[Event], secret: str) -> S
     return Sift(refused, excerpt(answer.body, sent=[secret.encode()]))
 
 
-def _accepted(answer: Answer, events: Sequence[Event], secret: str) -> Accepted:
+def _accepted(answer: Answer, events: Sequence[Event], secret: str) -> Accepted | Retry:
+    if answer.breaks_off:  # it may have been about to name errors
+        return Retry(BROKE_OFF, otherwise=Accepted(warning="the answer broke off"))
     document = answer.document
-    if not document and not answer.whole:
-        return Accepted(warning="the answer broke off")
     if answer.status == HTTPStatus.NO_CONTENT or not answer.body.strip():
         return Accepted(warning="there was nothing to read in the answer")
     if not document and answer.body.strip() != b"{}":

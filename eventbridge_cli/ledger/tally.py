@@ -98,7 +98,7 @@ class Tally(Account):
         self.requests += 1
         self.bytes_sent += answered.size
         self.latency.add(answered.attempt.seconds)
-        self.unknown += answered.attempt.unknown
+        self.unknown += answered.attempt.unknown and answered.attempt.status is None
 
     def _receipt(self, receipt: Receipt) -> None:
         self.counts.delivered += len(receipt.delivered)
