@@ -154,7 +154,7 @@ class DeliveredStore:
         aside.unlink(missing_ok=True)
         with closing(sqlite3.connect(aside)) as connection:
             connection.execute("PRAGMA journal_mode = OFF")
-            connection.executescript(_SCHEMA + OUTBOX_SCHEMA)
+            connection.executescript(f"BEGIN; {_SCHEMA} {OUTBOX_SCHEMA} COMMIT;")  # one wait for the disk, not five
         for ending in ("-wal", "-shm"):  # of one that is gone: SQLite would write what they hold into this one
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
         aside.rename(self._path)
