@@ -20,7 +20,7 @@ from eventbridge_cli.errors import (
 )
 from eventbridge_cli.excerpt import bare
 from eventbridge_cli.facts import Destination, HandOver, SyncState
-from eventbridge_cli.lake.names import name_of, parts_of
+from eventbridge_cli.lake.names import by_name
 from eventbridge_cli.lake.thread import in_thread
 from eventbridge_cli.lake.worker import Worker
 from eventbridge_cli.ledger.delivered import store_of
@@ -121,11 +121,11 @@ def _client(settings: Settings) -> str:
 def _whole_urls(settings: Settings, urls: Sequence[str]) -> dict[str, str]:
     """The URLs that are given, by the names of their targets; of settings, those that can be a target's."""
     if urls:
-        return {name_of(parts_of(url)): url for url in urls}
-    whole = {}
+        return by_name(urls)
+    whole: dict[str, str] = {}
     for url in settings.sync:
         with suppress(ConfigurationError):  # nothing can wait for it
-            whole[name_of(parts_of(url))] = url
+            whole |= by_name([url])
     return whole
 
 

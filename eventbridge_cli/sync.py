@@ -14,7 +14,7 @@ from msgspec import Struct
 from eventbridge_cli.delivery.backoff import GiveUp, Policy, backoff
 from eventbridge_cli.errors import ConfigurationError, StorageError
 from eventbridge_cli.facts import Destination, HandOver
-from eventbridge_cli.lake.names import name_of, parts_of
+from eventbridge_cli.lake.names import by_name
 from eventbridge_cli.lake.opening import open_target
 from eventbridge_cli.lake.target import Content, Format, Target
 from eventbridge_cli.lake.worker import Worker
@@ -68,7 +68,7 @@ def lanes_for_the_rest(settings: Settings, lanes: Sequence[Lane], database: Path
     """
     if not lanes:
         return ()
-    urls = {name_of(parts_of(url)): url for url in settings.sync}
+    urls = by_name(settings.sync)
     own = {lane.destination for lane in lanes}
     with Outbox(database) as outbox:
         waiting = outbox.destinations()

@@ -127,7 +127,6 @@ def _shortfalls(screen: "Screen", summary: "Summary", given: "Given") -> None:
     """Each reason why the run did not end with exit code 0, in a line, even if quiet."""
     counts, letters = summary.counts, summary.files.get("dead_letters")
     bad = ", ".join(f"{counts[name]:,} {name}" for name in ("rejected", "refused") if counts[name])
-    number = counts["rejected"] + counts["refused"]
     found = []
     if summary.stopped:
         found.append(f"{summary.stopped['message']} {summary.stopped['remedy']}")
@@ -138,7 +137,7 @@ def _shortfalls(screen: "Screen", summary: "Summary", given: "Given") -> None:
         found.append(f"{counts['pending']:,} pending: {cause}. Next: {RUN_AGAIN}")
     if bad and not summary.withheld:
         kept = f", kept in {letters}" if letters else ""
-        advice = "; ".join(how_to_mend(given, letters, number, summary.troubles))
+        advice = "; ".join(how_to_mend(given, summary))
         found.append(f"{bad}{kept}. Next: {advice}")
     for line in found:
         screen.line(("Error: ", "bold red"), safe(line))
@@ -188,7 +187,7 @@ def _next(screen: "Screen", summary: "Summary", given: "Given", *, kept: bool, r
         screen.line("\n", ("Pending: ", "bold yellow"), safe(cause))
         advice.append(RUN_AGAIN)
     if bad and not summary.withheld:
-        advice += how_to_mend(given, summary.files.get("dead_letters"), bad, summary.troubles)
+        advice += how_to_mend(given, summary)
     waiting = {each["target"]: left for each in summary.sync if (left := each["pending"] + each["failed"])}
     if waiting and kept:
         failed = [each["target"] for each in summary.sync if each["failed"]]

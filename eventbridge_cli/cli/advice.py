@@ -2,9 +2,12 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from eventbridge_cli.wording import counted
+
+if TYPE_CHECKING:
+    from eventbridge_cli.ledger.summary import Summary
 
 Given = Mapping[str, object]
 """Options that a command was given, None where it was not: what is to be typed next has to repeat some of them."""
@@ -28,10 +31,11 @@ def how_to_hand_on(given: Given, waiting: Mapping[str, int], failed: Sequence[st
     return f"{first}hand the {left} left for the data lake on with: {command}{whole}"
 
 
-def how_to_mend(given: Given, letters: str | None, bad: int, troubles: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What to do about bad records: `letters` keeps them, or they are dead letters already, but for the longest."""
+def how_to_mend(given: Given, summary: "Summary") -> Iterator[str]:
+    """What to do about a run's bad records. A file keeps all but the longest, unless they are dead letters already."""
+    letters, troubles = summary.files.get("dead_letters"), summary.troubles
     long = sum(each["count"] for each in troubles if (each["reason"], each["code"]) == ("oversized", "record"))
-    if bad > long:
+    if summary.counts["rejected"] + summary.counts["refused"] > long:
         again = replay_of(given, letters) if letters else "replay the letters again"
         yield f"mend the bad records, then: {again}"
     if long:

@@ -1,6 +1,7 @@
 """What a target of the data lake is called: its URL without secrets, always written the same way. Opens nothing."""
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -54,6 +55,15 @@ def name_of(parts: SplitResult) -> str:
     if parts.scheme == "kafka":
         return _topic(parts)
     return folder_of(parts).as_uri() if parts.scheme == "file" else _bucket(parts)
+
+
+def by_name(urls: Iterable[str]) -> dict[str, str]:
+    """URLs by the names of the targets at them.
+
+    Raises:
+        ConfigurationError: one of them can't be a target's.
+    """
+    return {name_of(parts_of(url)): url for url in urls}
 
 
 def folder_of(parts: SplitResult) -> Path:

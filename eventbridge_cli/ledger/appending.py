@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,20 +26,21 @@ class AppendedLines:
         begin: how each of its lines begins. A file whose last line doesn't is another's, and half a line that doesn't
             is nobody's to cut off. None: people write to the file, so that any half line stays, and gets its line
             break.
+        check: is told the last line before anything is mended; if it raises, the file stays what it is.
 
     Raises:
         ConfigurationError: the file can't be opened, or is another's, as the end of it shows; it stays what it is.
         StorageError: it can't be written.
     """
 
-    def __init__(self, path: Path, begin: bytes | None) -> None:
+    def __init__(self, path: Path, begin: bytes | None, *, check: Callable[[bytes], None] = lambda _last: None) -> None:
         self.path = path
         try:
             self._file = os.open(path, _FLAGS, _OWNER_ONLY)
         except OSError as error:
             raise unwritable(path, error) from error
         try:
-            self._mend(begin)
+            self._mend(begin, check)
         except OSError as error:
             os.close(self._file)
             raise self._storage_error(error) from error
@@ -65,13 +67,15 @@ class AppendedLines:
         except OSError as error:
             raise self._storage_error(error) from error
 
-    def _mend(self, begin: bytes | None) -> None:
+    def _mend(self, begin: bytes | None, check: Callable[[bytes], None]) -> None:
         size = os.fstat(self._file).st_size
         self.last, rest = self._last_line(size)
         whole = _is_object(rest)
         self.mended = 0 if whole else len(rest)
         if whole:
             self.last = rest
+        if self.last is not None:
+            check(self.last)
         if begin is not None and self.last is not None and not self.last.startswith(begin):
             raise self._another_file("its last line is none that a run has written")
         if whole or (rest and begin is None):

@@ -84,10 +84,11 @@ class DeadLetters:
         self._lines.append(text.encode(errors="backslashreplace"))
 
     def _opened(self, path: Path) -> AppendedLines:
-        lines = AppendedLines(path, None)
-        if lines.last is not None and lines.last.startswith(LINE_BEGIN):
-            lines.__exit__(None, None, None)
-            raise ConfigurationError(f"{path} is an audit file.", "Give the dead letters a file of their own.")
+        def check(last: bytes) -> None:
+            if last.startswith(LINE_BEGIN):
+                raise ConfigurationError(f"{path} is an audit file.", "Give the dead letters a file of their own.")
+
+        lines = AppendedLines(path, None, check=check)
         if lines.mended:
             self._warn(f"{path} ended in half a line ({lines.mended:,} bytes); it is kept, on a line of its own.")
         return lines

@@ -98,6 +98,16 @@ def test_a_last_line_that_lacks_its_line_break_alone(tmp_path: Path, before: byt
     assert path.read_bytes() == before + whole + b"\n{}\n"
 
 
+def test_an_audit_file_is_refused_before_anything_is_mended(tmp_path: Path) -> None:
+    """Half a line of it would get a line break as among dead letters, and no later run could mend it."""
+    path = tmp_path / "audit.jsonl"
+    torn = LINE_BEGIN + b'1"}\n' + LINE_BEGIN + b"half"
+    path.write_bytes(torn)
+    with pytest.raises(ConfigurationError, match="is an audit file"), DeadLetters(path, "run"):
+        pass
+    assert path.read_bytes() == torn
+
+
 def test_a_write_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
     """At the limit of the disk an append fails with a remedy, and the file ends with its last whole line."""
     code = (
